@@ -1,0 +1,41 @@
+# `make help` lists what there is. Every target sets up what it needs in .venv.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check docs detectors clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+setup: .venv/.ready  ## create .venv and install what requirements.txt pins; builds openpifpaf (about six minutes)
+
+.venv/.ready: requirements.txt requirements-no-deps.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -r requirements-no-deps.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: setup     ## run the whole DAG: pictures, training, data/report/index.html
+	dvc repro
+
+test: setup      ## the default tests (under ten minutes on two cores)
+	pytest
+
+check: setup     ## ruff, mypy, who imports whom, docs build
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest tests/test_imports.py
+	mkdocs build --quiet --strict
+
+docs: setup      ## build the documentation into site/
+	mkdocs build --strict
+
+detectors: setup ## train the two shipped networks again (a DVC project of its own)
+	cd models/detectors && dvc repro
+
+clean:           ## remove the environment and every cache, not the artifacts under DVC
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache site build *.egg-info

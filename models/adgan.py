@@ -1,0 +1,273 @@
+"""ADGAN (Men et al., CVPR 2020): a person as eight codes, one per part, and a pose that the decoder dresses in them.
+
+Shape suffixes: B batch, C channels, H W rows and columns, K the eight parts, S numbers of one part's code. The attribute
+names are the published checkpoint's; at width 1 with `texture_vgg: vgg19` the state dict equals it entry for entry.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks import (
+    Chain,
+    ConvBlock,
+    InstanceNorm,
+    LayerNorm,
+    LinearBlock,
+    ResidualBlock,
+    StyledResidualBlock,
+    identity,
+    scaled,
+)
+from models.data import Batch, pose_maps
+from models.discriminators import ResidualDiscriminator
+from models.features import Trunk, layer_index, to_imagenet
+from models.losses import contextual, foreground_l1, lsgan, perceptual
+from models.method import Method, Update
+from models.settings import setting
+from pipeline.people.labels import LABELS
+from pipeline.people.skeleton import JOINTS
+
+_BLOCKS = 8  # residual blocks of the pose encoder, and of the decoder
+_VGG_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+_VGG_CHANNELS = (64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class AdganSettings:
+    """The networks, the size they work at, the losses' weights."""
+
+    width: float = setting(0.25, low=0.05, high=2)
+    scale: float = setting(0.5, low=0.25, high=1)
+    texture_vgg: str = setting("none", choices=("none", "vgg16", "vgg19"))
+    pose_map: str = setting("gaussian", choices=("gaussian", "delta", "disc"))
+    sigma_px: float = setting(6.0, low=0.5, high=50)
+    learning_rate: float = setting(1e-3, low=0, high=1)
+    gan: float = setting(5.0, low=0)
+    l1: float = setting(1.0, low=0)
+    foreground: float = setting(0.0, low=0)
+    perceptual: float = setting(1.0, low=0)
+    contextual: float = setting(0.1, low=0)
+    loss_vgg: str = setting("vgg16", choices=("vgg16", "vgg19"))
+    vgg19_weights: str = setting("")
+
+
+class PoseEncoder(Chain):
+    """(B, 18, H, W) pose maps -> (B, C, H/4, W/4)."""
+
+    def __init__(self, width: float) -> None:
+        narrow, middle, wide = (scaled(channels, width) for channels in (64, 128, 256))
+        super().__init__(
+            ConvBlock(len(JOINTS), narrow, 7, norm=InstanceNorm()),
+            ConvBlock(narrow, middle, 4, stride=2, norm=InstanceNorm()),
+            ConvBlock(middle, wide, 4, stride=2, norm=InstanceNorm()),
+            Chain(*(ResidualBlock(wide) for _ in range(_BLOCKS))),
+        )
+
+
+class TextureEncoder(nn.Module):
+    """(B, 3, H, W) pictures of one part each -> (B, S) codes.
+
+    Four convolutions without norm. With a VGG each is joined by the frozen features of its size, taken from the masked
+    picture in [-1, 1] as it is: the original leaves ImageNet's mean and deviation out.
+    """
+
+    def __init__(self, width: float, vgg: str) -> None:
+        super().__init__()
+        channels = [scaled(number, width) for number in (64, 128, 256, 512)]
+        joined = channels if vgg == "none" else [own + seen for own, seen in zip(channels, _VGG_CHANNELS, strict=True)]
+        self.conv1 = ConvBlock(3, channels[0], 7)
+        self.conv2 = ConvBlock(joined[0], channels[1], 4, stride=2)
+        self.conv3 = ConvBlock(joined[1], channels[2], 4, stride=2)
+        self.conv4 = ConvBlock(joined[2], channels[3], 4, stride=2)
+        self.model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(joined[3], scaled(64, width), 1))
+        if vgg != "none":
+            # The checkpoint of the original holds the whole VGG-19, up to its last convolution.
+            self.vgg = Trunk(vgg, layers=36 if vgg == "vgg19" else layer_index(vgg, _VGG_TAPS[-1]) + 1)
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        """(B, S) codes."""
+        seen = self.vgg.taps(image_B3HW, _VGG_TAPS) if hasattr(self, "vgg") else [None] * 4
+        x_BCHW = image_B3HW
+        for layer, features in zip((self.conv1, self.conv2, self.conv3, self.conv4), seen, strict=True):
+            x_BCHW = layer(x_BCHW)
+            if features is not None:
+                x_BCHW = torch.cat([x_BCHW, features], dim=1)
+        return self.model(x_BCHW).flatten(1)
+
+
+class Decoder(nn.Module):
+    """Pose features, restyled by AdaIN, back to a picture in [-1, 1]."""
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        wide, middle, narrow = (scaled(channels, width) for channels in (256, 128, 64))
+        self.channels = wide
+        self.model = nn.Sequential(
+            _StyledBlocks(wide),
+            nn.Upsample(scale_factor=2),
+            ConvBlock(wide, middle, 5, norm=LayerNorm(middle)),
+            nn.Upsample(scale_factor=2),
+            ConvBlock(middle, narrow, 5, norm=LayerNorm(narrow)),
+            ConvBlock(narrow, 3, 7, activation=torch.tanh),
+        )
+
+    @property
+    def style_numbers(self) -> int:
+        """How many numbers of style the blocks eat."""
+        return _BLOCKS * 4 * self.channels
+
+    def forward(self, pose_BCHW: Tensor, style_BN: Tensor) -> Tensor:
+        """(B, 3, 4 H, 4 W)."""
+        x = self.model[0](pose_BCHW, style_BN)
+        for layer in self.model[1:]:
+            x = layer(x)
+        return x
+
+
+class _StyledBlocks(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.model = nn.ModuleList(StyledResidualBlock(channels) for _ in range(_BLOCKS))
+
+    def forward(self, x_BCHW: Tensor, style_BN: Tensor) -> Tensor:
+        for block, style in zip(self.model, style_BN.chunk(_BLOCKS, dim=1), strict=True):
+            x_BCHW = block(x_BCHW, style)
+        return x_BCHW
+
+
+class Generator(nn.Module):
+    """Target pose, source picture and source parsing -> the source person in the target pose."""
+
+    def __init__(self, *, width: float = 1.0, texture_vgg: str = "none") -> None:
+        super().__init__()
+        style, hidden = scaled(64, width) * len(LABELS), scaled(256, width)
+        self.enc_content = PoseEncoder(width)
+        self.enc_style = TextureEncoder(width, texture_vgg)
+        self.dec = Decoder(width)
+        self.fc = LinearBlock(style, style)
+        self.mlp = Chain(
+            LinearBlock(style, hidden),
+            LinearBlock(hidden, hidden),
+            LinearBlock(hidden, self.dec.style_numbers, activation=identity),
+        )
+
+    def encode(self, source_B3HW: Tensor, parsing_BKHW: Tensor) -> Tensor:
+        """(B, K, S) codes of the parts: the eight masked pictures go through the encoder as one batch."""
+        masked_BK3HW = source_B3HW[:, None] * parsing_BKHW[:, :, None]
+        return self.enc_style(masked_BK3HW.flatten(0, 1)).unflatten(0, masked_BK3HW.shape[:2])
+
+    def decode(self, pose_BJHW: Tensor, codes_BKS: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1]: the person of these codes in this pose."""
+        return self.dec(self.enc_content(pose_BJHW), self.mlp(self.fc(codes_BKS.flatten(1))))
+
+    def forward(self, pose_BJHW: Tensor, source_B3HW: Tensor, parsing_BKHW: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1]; parsing one-hot."""
+        return self.decode(pose_BJHW, self.encode(source_B3HW, parsing_BKHW))
+
+
+class Adgan(Method):
+    """Generator and two discriminators: does the picture fit the pose, and is it the source's person."""
+
+    name = "adgan"
+    Settings = AdganSettings
+    trainable: ClassVar[dict[str, tuple[str, ...]]] = {
+        "everything": ("",),
+        "frozen_texture": ("generator.enc_content", "generator.fc", "generator.mlp", "generator.dec", "critic_"),
+        "decoder": ("generator.fc", "generator.mlp", "generator.dec", "critic_"),
+    }
+    edits = frozenset({"dress", "blend"})
+
+    def __init__(self, settings: AdganSettings) -> None:
+        super().__init__(settings)
+        self.generator = Generator(width=settings.width, texture_vgg=settings.texture_vgg)
+        self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=settings.width)
+        self.critic_texture = ResidualDiscriminator(6, width=settings.width)
+        _initialise(self.generator)
+
+    def read_frozen(self) -> None:
+        """Read the texture encoder's VGG."""
+        if self.settings.texture_vgg != "none":
+            self.generator.enc_style.vgg.load(self._vgg_file(self.settings.texture_vgg))
+
+    def _vgg_file(self, kind: str) -> Path | None:
+        return Path(self.settings.vgg19_weights) if kind == "vgg19" else None
+
+    @cached_property
+    def _loss_trunk(self) -> Trunk:
+        """The VGG of the losses: read when the first step needs it, so that generating works without its file."""
+        kind = self.settings.loss_vgg
+        last = layer_index(kind, "relu4_2" if self.settings.contextual else "relu1_2")
+        trunk = Trunk(kind, layers=last + 1).load(self._vgg_file(kind)).forgotten_by_checkpoints()
+        return trunk.to(next(self.parameters()).device)
+
+    def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        """Adam for each network, as the paper's code."""
+        networks = {"generator": self.generator, "texture": self.critic_texture, "pose": self.critic_pose}
+        return {
+            name: torch.optim.Adam(
+                self.learning_parameters(network), lr=self.settings.learning_rate, betas=(0.5, 0.999), fused=True
+            )
+            for name, network in networks.items()
+        }
+
+    def train_step(self, batch: Batch, update: Update, phase: str, step: int) -> dict[str, Tensor]:
+        """Generator, then texture critic, then pose critic."""
+        pose = self._pose(batch.target_joints, batch)
+        fake = self.generator(pose, batch.source, one_hot(batch.source_parsing))
+        terms = self._generator_terms(fake, pose, batch)
+        update("generator", torch.stack(list(terms.values())).sum())
+        for name, critic, condition in (
+            ("texture", self.critic_texture, batch.source),
+            ("pose", self.critic_pose, pose),
+        ):
+            loss = self.settings.gan * _critic_loss(critic, batch.target, fake.detach(), condition)
+            update(name, loss)
+            terms[f"critic_{name}"] = loss
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _generator_terms(self, fake: Tensor, pose: Tensor, batch: Batch) -> dict[str, Tensor]:
+        weights = self.settings
+        scores = self.critic_pose(torch.cat([fake, pose], 1)), self.critic_texture(torch.cat([fake, batch.source], 1))
+        terms = {
+            "gan": weights.gan * sum(lsgan(score, is_real=True) for score in scores) / 2,
+            "l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground),
+        }
+        if weights.perceptual:
+            ours, theirs = (self._loss_trunk.taps(to_imagenet(image), ["relu1_2"])[0] for image in (fake, batch.target))
+            terms["perceptual"] = weights.perceptual * perceptual(ours, theirs)
+        if weights.contextual:
+            ours, theirs = (self._loss_trunk.taps(image, ["relu3_2", "relu4_2"]) for image in (fake, batch.target))
+            terms["contextual"] = weights.contextual * sum(map(contextual, ours, theirs))
+        return terms
+
+    def draw(self, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
+        return self.generator(self._pose(batch.target_joints, batch), batch.source, one_hot(batch.source_parsing))
+
+    def _pose(self, joints_BJ3: Tensor, batch: Batch) -> Tensor:
+        sigma_px = self.settings.sigma_px * self.settings.scale
+        return pose_maps(joints_BJ3, batch.size, kind=self.settings.pose_map, sigma_px=sigma_px)
+
+
+def one_hot(parsing_BHW: Tensor) -> Tensor:
+    """(B, 8, H, W) float from labels 0..7."""
+    return (parsing_BHW[:, None] == torch.arange(len(LABELS), device=parsing_BHW.device)[:, None, None]).float()
+
+
+def _critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, condition: Tensor) -> Tensor:
+    """Half the sum of both least-square terms; real and fake go through as one batch, which no norm mixes."""
+    scores = critic(torch.cat([torch.cat([real, fake]), torch.cat([condition, condition])], dim=1))
+    on_real, on_fake = scores.chunk(2)
+    return (lsgan(on_real, is_real=True) + lsgan(on_fake, is_real=False)) / 2
+
+
+def _initialise(generator: nn.Module) -> None:
+    """N(0, 0.02) on the generator's weights; as in the original, biases and discriminators stay PyTorch's."""
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)

@@ -1,0 +1,160 @@
+"""What the networks are built of. Padding is reflection; a block goes pad -> convolution -> norm -> activation.
+
+Shape suffixes: B batch, C channels, H W rows and columns, N numbers. Attribute names make the entries of a state dict
+equal the published checkpoints'.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` at a width factor: a multiple of 8, at least 8; `channels` itself at 1."""
+    return channels if width == 1 else max(8, round(channels * width / 8) * 8)
+
+
+def identity(x: Tensor) -> Tensor:
+    """`x`: no activation."""
+    return x
+
+
+def instance_norm(x_BCHW: Tensor) -> Tensor:
+    """Each channel of each sample at mean 0 and (biased) variance 1; eps 1e-5 inside the root."""
+    # A group of one channel is the same thing; on the CPU each kernel is several times faster than the other in its layout.
+    if x_BCHW.is_contiguous(memory_format=torch.channels_last):
+        return F.instance_norm(x_BCHW)
+    return F.group_norm(x_BCHW, x_BCHW.shape[1])
+
+
+class InstanceNorm(nn.Module):
+    """`instance_norm` as a layer: no weights, no running statistics."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) normalised."""
+        return instance_norm(x_BCHW)
+
+
+class LayerNorm(nn.Module):
+    """MUNIT's: mean and unbiased deviation of a whole sample, eps added to the deviation; gamma and beta per channel."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.gamma = nn.Parameter(torch.rand(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) normalised."""
+        deviation, mean = torch.std_mean(x_BCHW, (1, 2, 3), keepdim=True)
+        scale = self.gamma[:, None, None] / (deviation + self.eps)
+        return torch.addcmul(self.beta[:, None, None] - mean * scale, x_BCHW, scale)
+
+
+class AdaIN(nn.Module):
+    """Instance norm whose scale and shift come with the input (Huang and Belongie 2017).
+
+    The two buffers are never read: the published checkpoints have these entries.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
+        """(B, C, H, W) with deviation `scale` and mean `shift`."""
+        return torch.addcmul(shift_BC[..., None, None], instance_norm(x_BCHW), scale_BC[..., None, None])
+
+
+class ConvBlock(nn.Module):
+    """Reflection pad, convolution with bias, norm, activation; the size stays at stride 1 and halves at stride 2."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        norm: nn.Module | None = None,
+        activation: Activation = F.relu,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, padding_mode="reflect")
+        self.norm = norm or nn.Identity()
+        self.activation = activation
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, outputs, H / stride, W / stride)."""
+        return self.activation(self.norm(self.conv(x_BCHW)))
+
+
+class LinearBlock(nn.Module):
+    """A linear layer and an activation."""
+
+    def __init__(self, inputs: int, outputs: int, activation: Activation = F.relu) -> None:
+        super().__init__()
+        self.fc = nn.Linear(inputs, outputs)
+        self.activation = activation
+
+    def forward(self, x_BN: Tensor) -> Tensor:
+        """(B, outputs)."""
+        return self.activation(self.fc(x_BN))
+
+
+class Chain(nn.Module):
+    """Layers one after the other under the name `model`."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the last layer gives."""
+        return self.model(x)
+
+
+class ResidualBlock(Chain):
+    """Two 3x3 blocks, instance norm, added to the input; no activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            ConvBlock(channels, channels, 3, norm=InstanceNorm()),
+            ConvBlock(channels, channels, 3, norm=InstanceNorm(), activation=identity),
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        return x_BCHW + self.model(x_BCHW)
+
+
+class StyledBlock(nn.Module):
+    """A 3x3 convolution followed by AdaIN."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = AdaIN(channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, x_BCHW: Tensor, scale_BC: Tensor, shift_BC: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        return self.norm(self.conv(x_BCHW), scale_BC, shift_BC)
+
+
+class StyledResidualBlock(nn.Module):
+    """The residual block with AdaIN: eats 4 C numbers, (shift, scale) of its first norm, then of its second."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.model = nn.ModuleList([StyledBlock(channels), StyledBlock(channels)])
+
+    def forward(self, x_BCHW: Tensor, style_BN: Tensor) -> Tensor:
+        """(B, C, H, W); `style_BN` has N = 4 C."""
+        shift1, scale1, shift2, scale2 = style_BN.chunk(4, dim=1)
+        first, second = self.model
+        return x_BCHW + second(F.relu(first(x_BCHW, scale1, shift1)), scale2, shift2)

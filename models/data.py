@@ -1,0 +1,174 @@
+"""Pairs of pictures as batches: what is read from a pack, and the pose maps that are drawn on the device.
+
+Shape suffixes: B batch, J the 18 joints, H W rows and columns.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from pipeline.people import skeleton
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Pictures(Protocol):
+    """What is read of a pack, by row."""
+
+    keypoints: NDArray[np.float32]  # (N, 18, 3)
+
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+
+    def parsing(self, row: int) -> NDArray[np.uint8]:
+        """(H, W) labels 0..7."""
+
+    def mask(self, row: int) -> NDArray[np.uint8]:
+        """(H, W) 0 or 1, the person's body."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Source and target pictures on the device."""
+
+    source: Tensor  # (B, 3, H, W) in [-1, 1]
+    source_parsing: Tensor  # (B, H, W) labels 0..7
+    source_joints: Tensor  # (B, 18, 3) x, y in pixels, score; missing (-1, -1, 0)
+    target: Tensor  # (B, 3, H, W) in [-1, 1]
+    target_joints: Tensor  # (B, 18, 3)
+    target_mask: Tensor  # (B, 1, H, W) 0 or 1
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.source.shape[-2], self.source.shape[-1]
+
+    def scaled(self, scale: float) -> "Batch":
+        """The same batch at `scale` times the size, each side rounded to a multiple of 4; joints move along."""
+        if scale == 1:
+            return self
+        height, width = size = tuple(round(side * scale / 4) * 4 for side in self.size)
+        ratio = torch.tensor([width / self.size[1], height / self.size[0]], device=self.source.device)
+        labels = F.interpolate(self.source_parsing[:, None].float(), size, mode="nearest-exact")[:, 0]
+        return replace(
+            self,
+            source=F.interpolate(self.source, size, mode="area"),
+            source_parsing=labels.to(self.source_parsing.dtype),
+            source_joints=_scaled_joints(self.source_joints, ratio),
+            target=F.interpolate(self.target, size, mode="area"),
+            target_joints=_scaled_joints(self.target_joints, ratio),
+            target_mask=F.interpolate(self.target_mask, size, mode="nearest-exact"),
+        )
+
+
+def _scaled_joints(joints_BJ3: Tensor, ratio: Tensor) -> Tensor:
+    places = torch.where(_is_present(joints_BJ3)[..., None], (joints_BJ3[..., :2] + 0.5) * ratio - 0.5, -1)
+    # A joint in the outermost half pixel would get a negative coordinate, which means missing.
+    places = torch.where(_is_present(joints_BJ3)[..., None], places.clamp_min(0), places)
+    return torch.cat([places, joints_BJ3[..., 2:]], dim=-1)
+
+
+def _is_present(joints_BJ3: Tensor) -> Tensor:
+    return (joints_BJ3[..., 2] > 0) & (joints_BJ3[..., 0] >= 0) & (joints_BJ3[..., 1] >= 0)
+
+
+def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussian", sigma_px: float = 6.0) -> Tensor:
+    """(B, 18, H, W) in 0..1 for `size` (H, W), as `pipeline.people.heatmaps.render` defines the kinds."""
+    height, width = size
+    dx_BJ1W = torch.arange(width, device=joints_BJ3.device) - joints_BJ3[..., 0, None, None]
+    dy_BJH1 = torch.arange(height, device=joints_BJ3.device)[:, None] - joints_BJ3[..., 1, None, None]
+    if kind == "gaussian":
+        maps = torch.exp(-dy_BJH1.square() / (2 * sigma_px**2)) * torch.exp(-dx_BJ1W.square() / (2 * sigma_px**2))
+    elif kind == "disc":
+        maps = (dx_BJ1W.square() + dy_BJH1.square() <= sigma_px**2).float()
+    elif kind == "delta":
+        maps = ((dx_BJ1W.round() == 0) & (dy_BJH1.round() == 0)).float()
+    else:
+        raise ValueError(f"heat map kind '{kind}' is not one of delta, gaussian, disc")
+    return maps * _is_present(joints_BJ3)[..., None, None]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample to read: a row of the pair table, and whether both pictures are mirrored."""
+
+    pair: int
+    is_mirrored: bool = False
+
+
+class Pairs(Dataset[Arrays]):
+    """Pairs of a pack: `pairs[draw]` gives numpy arrays, pictures as uint8 (3, H, W)."""
+
+    def __init__(self, pictures: Pictures, rows: NDArray[np.int32]) -> None:
+        """`rows` (M, 2): source row, target row."""
+        if len(rows) == 0:
+            raise ValueError("there are no pairs to read: look at data/pairs/*/quarantine.csv and the split's shares")
+        self.pictures, self.rows = pictures, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draw: Draw) -> Arrays:
+        source, target = (int(row) for row in self.rows[draw.pair])
+        joints = self.pictures.keypoints
+        arrays: Arrays = {
+            "source": self.pictures.image(source).transpose(2, 0, 1),
+            "source_parsing": self.pictures.parsing(source),
+            "source_joints": joints[source],
+            "target": self.pictures.image(target).transpose(2, 0, 1),
+            "target_joints": joints[target],
+            "target_mask": self.pictures.mask(target)[None],
+        }
+        if draw.is_mirrored:
+            width = arrays["source"].shape[-1]
+            for key, value in arrays.items():
+                arrays[key] = skeleton.flip(value, width) if key.endswith("joints") else value[..., ::-1]
+        return {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+
+
+class Draws(Sampler[list[Draw]]):
+    """What each step reads: pairs drawn with replacement, a function of seed and step alone."""
+
+    def __init__(self, pairs: int, steps: range, *, batch: int, seed: int, mirror: bool) -> None:
+        self.pairs, self.steps, self.batch, self.seed, self.mirror = pairs, steps, batch, seed, mirror
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in self.steps:
+            dice = np.random.default_rng((self.seed, step))
+            pairs = dice.integers(self.pairs, size=self.batch)
+            mirrored = dice.random(self.batch) < (0.5 if self.mirror else 0)
+            yield [Draw(int(pair), bool(flag)) for pair, flag in zip(pairs, mirrored, strict=True)]
+
+
+def batches(pairs: Pairs, draws: Sampler[list[Draw]], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
+    """The drawn samples on `device`, in the order of the draws whatever the number of reading processes."""
+    loader: DataLoader[Any] = DataLoader(
+        pairs, batch_sampler=draws, num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=False
+    )
+    for arrays in loader:
+        yield to_batch(arrays, device)
+
+
+def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
+    """Collated arrays of `Pairs` on the device: pictures in [-1, 1], masks as float."""
+    moved = {key: value.to(device, non_blocking=True) for key, value in arrays.items()}
+    for key in ("source", "target"):
+        moved[key] = moved[key].float() / 127.5 - 1
+    moved["target_mask"] = moved["target_mask"].float()
+    return Batch(**{field.name: moved[field.name] for field in fields(Batch)})
+
+
+def take(pairs: Pairs, count: int, device: torch.device) -> Batch:
+    """One batch of `count` pairs (or all, if fewer) spread evenly over the table."""
+    chosen = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
+    return to_batch(default_collate([pairs[Draw(int(pair))] for pair in chosen]), device)

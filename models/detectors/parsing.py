@@ -1,0 +1,111 @@
+"""Eight labels for every pixel of a picture of a person, by a network of segmentation_models_pytorch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.detectors import lite0, storage
+from models.detectors.batches import Picture, fill, fit_edge, same_size_batches, torch_threads
+from pipeline.people import labels
+
+SHIPPED = Path(__file__).parent / "weights" / "parsing.safetensors"
+
+# The description of our own network, in the words of segmentation_models_pytorch.
+DESCRIPTION: dict[str, Any] = {
+    "_model_class": "Unet",
+    "encoder_name": f"tu-{lite0.TIMM_NAME}",
+    "decoder_channels": [96, 64, 48, 32, 16],
+    "classes": len(labels.LABELS),
+    "mean": [lite0.PIXEL_MEAN / 255] * 3,
+    "std": [lite0.PIXEL_STD / 255] * 3,
+    # The network sees averages over 2x2 pixels: a quarter of the cost, and its scores are enlarged smoothly.
+    "reduce": 2,
+}
+
+# Every encoder of segmentation_models_pytorch halves the picture five times.
+MULTIPLE = 32
+
+
+class Parser:
+    """Labels pictures with the network in `weights`, which knows the labels of `vocabulary` (a key of `labels.MERGE`).
+
+    `weights` is a safetensors file of ours, or of any network of segmentation_models_pytorch with its `config.json` (or
+    `<name>.json`) beside it; `mean` and `std` there are ImageNet's unless given, `reduce` is 1. Pictures are scaled to `edge_px` on the
+    longer side for the network, `batch` at a time; in float32 on the CPU: a picture's labels depend on nothing but the
+    picture. ValueError names the file that does not fit.
+    """
+
+    def __init__(
+        self,
+        weights: Path | str = SHIPPED,
+        *,
+        vocabulary: str = "ours",
+        threads: int = 1,
+        batch: int = 8,
+        edge_px: int = 256,
+    ) -> None:
+        if vocabulary not in labels.MERGE:
+            raise ValueError(f"vocabulary '{vocabulary}' is not one of {', '.join(labels.MERGE)}")
+        self.vocabulary, self.threads, self.batch, self.edge_px = vocabulary, threads, batch, edge_px
+        path = Path(weights)
+        tensors, description = storage.read(path)
+        classes, expected = description.get("classes"), len(labels.MERGE[vocabulary])
+        if classes != expected:
+            raise ValueError(f"{path}: {classes} labels, but the vocabulary '{vocabulary}' has {expected}")
+        self._network = build(description)
+        try:
+            self._network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ValueError(f"{path}: the weights do not fit the network it describes: {error}") from error
+        self._network.eval()
+        self._reduce = int(description.get("reduce", 1))
+        self._mean = torch.tensor(description.get("mean", (0.485, 0.456, 0.406))).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(description.get("std", (0.229, 0.224, 0.225))).view(1, 3, 1, 1) * 255
+
+    def parse(self, pictures: Sequence[Picture]) -> list[labels.LabelMap]:
+        """One map (H, W) uint8 of labels 0..7 for each RGB picture (H, W, 3) uint8, of the picture's size."""
+        scaled = [fit_edge(picture, self.edge_px) for picture in pictures]
+        maps: list[labels.LabelMap] = [np.zeros((0, 0), np.uint8)] * len(pictures)
+        with torch_threads(self.threads), torch.inference_mode():
+            for positions in same_size_batches([picture.shape for picture in scaled], self.batch):
+                images = [torch.from_numpy(np.ascontiguousarray(scaled[i])).permute(2, 0, 1).float() for i in positions]
+                scores = scores_of(self._network, (fill(images, self.batch) - self._mean) / self._std, self._reduce)
+                for position, found in zip(positions, scores.argmax(dim=1).numpy().astype(np.uint8), strict=False):
+                    height, width = pictures[position].shape[:2]
+                    sized = Image.fromarray(found).resize((width, height), Image.Resampling.NEAREST)
+                    maps[position] = labels.merge(np.asarray(sized), self.vocabulary)
+        return maps
+
+
+def build(description: dict[str, Any]) -> nn.Module:
+    """The untrained network of a description; nothing is downloaded. ValueError for an unknown architecture or encoder."""
+    own = {"mean", "std", "reduce"}
+    options = {key: value for key, value in description.items() if not key.startswith("_") and key not in own}
+    arch = str(description.get("_model_class", "Unet"))
+    try:
+        return smp.create_model(arch, **options | {"encoder_weights": None})
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"segmentation_models_pytorch has no such network: {arch} {options}: {error}") from error
+
+
+def scores_of(network: nn.Module, x: Tensor, reduce: int) -> Tensor:
+    """(B, classes, H, W) scores for normalised (B, 3, H, W) of any size, seen by the network `reduce` times smaller.
+
+    Zeros are added at the right and below up to a multiple of what the network takes.
+    """
+    height, width = x.shape[2:]
+    step = MULTIPLE * reduce
+    x = functional.pad(x, (0, -width % step, 0, -height % step))
+    if reduce > 1:
+        x = functional.avg_pool2d(x, reduce)
+    scores: Tensor = network(x.contiguous(memory_format=torch.channels_last))
+    if reduce > 1:
+        scores = functional.interpolate(scores, scale_factor=float(reduce), mode="bilinear", align_corners=False)
+    return scores[:, :, :height, :width]

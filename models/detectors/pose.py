@@ -1,0 +1,206 @@
+"""Key points of people in pictures, by openpifpaf's Predictor."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpifpaf
+import torch
+from numpy.typing import NDArray
+from openpifpaf.network import model_migration, nets
+from PIL import Image
+
+from models.detectors import posenet, storage
+from models.detectors.batches import Picture, fill, fit_edge, same_size_batches, torch_threads
+from pipeline.people import skeleton
+
+SHIPPED = Path(__file__).parent / "weights" / "pose.safetensors"
+
+# Joints are rounded to this share of a pixel: last bits that differ between processors do not reach the results.
+GRID = 64
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person found: `joints` (18, 3) in pixels of the picture, `score` 0..1, `box` x0, y0, x1, y1 in pixels."""
+
+    joints: skeleton.Joints
+    score: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def area(self) -> float:
+        """Square pixels of the box."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Thresholds of openpifpaf's decoder (its option names, scores in 0..1).
+
+    Lower than openpifpaf's own: its defaults are for crowds, where a doubtful joint is better left out.
+    """
+
+    seed_threshold: float = 0.2
+    keypoint_threshold: float = 0.1
+    keypoint_threshold_rel: float = 0.0
+    instance_threshold: float = 0.15
+    cif_th: float = 0.1
+    caf_th: float = 0.1
+
+
+class PoseDetector:
+    """Finds people with the network in `weights`.
+
+    `weights` is a safetensors file of ours, or a checkpoint of openpifpaf (`.pkl`) whose SHA-256 is in `trusted`.
+    Pictures are scaled to `edge_px` on the longer side for the network, `batch` at a time; results are in pixels of the
+    pictures given. In float32 on the CPU: a picture's result depends on nothing but the picture.
+    """
+
+    def __init__(
+        self,
+        weights: Path | str = SHIPPED,
+        *,
+        threads: int = 1,
+        batch: int = 8,
+        edge_px: int = 256,
+        decoding: Decoding | None = None,
+        trusted: Collection[str] = (),
+    ) -> None:
+        self.threads, self.batch, self.edge_px = threads, batch, edge_px
+        self.decoding = decoding or Decoding()
+        self._predictor = _predictor(_load(Path(weights), trusted))
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Person]]:
+        """The people in each RGB picture (H, W, 3) uint8, best score first; an empty list where nobody is found."""
+        scaled = [fit_edge(picture, self.edge_px) for picture in pictures]
+        ready = [self._predictor.preprocess(Image.fromarray(picture), [], {}) for picture in scaled]
+        found: list[list[Person]] = [[] for _ in pictures]
+        with torch_threads(self.threads), _decoder_settings(self.decoding):
+            for positions in same_size_batches([tuple(item[0].shape) for item in ready], self.batch):
+                images = fill([ready[i][0] for i in positions], self.batch)
+                rest = self.batch - len(positions)
+                annotations = [ready[i][1] for i in positions] + [[]] * rest
+                metas = [ready[i][2] for i in positions] + [ready[positions[0]][2]] * rest
+                answers = list(self._predictor.dataloader([(images, annotations, metas)]))
+                for position, (people, _, _) in zip(positions, answers, strict=False):
+                    found[position] = _people(people, scaled[position], pictures[position])
+        return found
+
+
+def choose_person(
+    people: Sequence[Person], width: int, height: int, *, comparable: float = 0.4
+) -> tuple[Person | None, int]:
+    """The main person, and how many others are of comparable size; (None, 0) where there is nobody.
+
+    The main person is the largest, distance from the middle of the picture counting against it (by half at a corner).
+    Another is comparable when both its box and its score have more than `comparable` of the main person's.
+    """
+    if not people:
+        return None, 0
+
+    def weight(person: Person) -> float:
+        x, y = (person.box[0] + person.box[2]) / 2, (person.box[1] + person.box[3]) / 2
+        away = math.hypot(x - (width - 1) / 2, y - (height - 1) / 2) / (math.hypot(width, height) / 2)
+        return person.area * person.score * (1 - 0.5 * min(1.0, away))
+
+    main = max(people, key=weight)
+    others = (person for person in people if person is not main)
+    return main, sum(p.area > comparable * main.area and p.score > comparable * main.score for p in others)
+
+
+def _people(annotations: list[Any], scaled: Picture, picture: Picture) -> list[Person]:
+    """Persons in pixels of `picture` from openpifpaf's annotations in pixels of `scaled`."""
+    height, width = picture.shape[:2]
+    scale = (width / scaled.shape[1], height / scaled.shape[0])
+    people = []
+    for annotation in annotations:
+        joints = skeleton.move(
+            skeleton.from_coco17(annotation.data), offset=(0, 0), scale=scale, size=(width, height)
+        )
+        x, y, box_width, box_height = annotation.bbox()
+        corners = np.array([x, y, x + box_width, y + box_height], np.float64) * (scale * 2)
+        corners = np.clip(corners, 0, [width - 1, height - 1] * 2)
+        if skeleton.is_present(joints).any():
+            x0, y0, x1, y1 = (float(v) for v in _round(corners))
+            people.append(Person(np.concatenate([_round(joints[:, :2]), joints[:, 2:]], axis=1), float(annotation.score), (x0, y0, x1, y1)))
+    return sorted(people, key=lambda person: (-person.score, person.box))
+
+
+def _round(pixels: NDArray[Any]) -> NDArray[Any]:
+    return np.round(pixels * GRID) / GRID
+
+
+def _load(path: Path, trusted: Collection[str]) -> nets.Shell:
+    if path.suffix == ".pkl":
+        network = storage.read_pickle(path, trusted)["model"]
+        model_migration.model_migration(network)
+        return network.eval()
+    weights, description = storage.read(path)
+    network = posenet.build(description)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the weights do not fit the network it describes: {error}") from error
+    return network
+
+
+class _CpuPredictor(openpifpaf.Predictor):
+    """openpifpaf configures its classes; settings on a class of our own are out of everybody else's reach."""
+
+    device = torch.device("cpu")
+    batch_size = 1
+    loader_workers = 0
+    long_edge = None
+    fast_rescaling = True
+
+
+def _predictor(network: nets.Shell) -> openpifpaf.Predictor:
+    """A Predictor of the given network: it would only take the name of a checkpoint."""
+    factory = openpifpaf.network.Factory
+    # It logs every picture.
+    logging.getLogger("openpifpaf").setLevel(logging.WARNING)
+    with _attributes(factory, base_name=None, checkpoint=None, from_checkpoint=lambda self: (network, 0)):
+        return _CpuPredictor()
+
+
+@contextlib.contextmanager
+def _attributes(owner: type, **values: Any) -> Iterator[None]:
+    """Class attributes set to `values`, and put back."""
+    before = {name: owner.__dict__[name] for name in values}
+    for name, value in values.items():
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(owner, name, value)
+
+
+@contextlib.contextmanager
+def _decoder_settings(decoding: Decoding) -> Iterator[None]:
+    """The decoder's thresholds, which are static members of its C++ classes, set and put back."""
+    parts = openpifpaf.decoder.utils
+    cifcaf = torch.classes.openpifpaf_decoder.CifCaf
+    owners = {
+        "seed_threshold": [(parts.CifSeeds, "threshold")],
+        "keypoint_threshold": [(cifcaf, "keypoint_threshold"), (parts.nms.Keypoints, "keypoint_threshold")],
+        "keypoint_threshold_rel": [(cifcaf, "keypoint_threshold_rel")],
+        "instance_threshold": [(parts.nms.Keypoints, "instance_threshold")],
+        "cif_th": [(parts.CifHr, "threshold")],
+        "caf_th": [(parts.CafScored, "default_score_th")],
+    }
+    before = {(owner, name): getattr(owner, f"get_{name}")() for pairs in owners.values() for owner, name in pairs}
+    for field in fields(decoding):
+        for owner, name in owners[field.name]:
+            getattr(owner, f"set_{name}")(getattr(decoding, field.name))
+    try:
+        yield
+    finally:
+        for (owner, name), value in before.items():
+            getattr(owner, f"set_{name}")(value)

@@ -1,0 +1,36 @@
+"""Stage train_parsing: our parser from rendered people and, where there are some, photographs with label maps."""
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.detectors import lite0, parsing
+from models.detectors.training import Sample
+from pipeline.people import skeleton
+
+
+def as_tensors(image: NDArray[np.uint8], joints: skeleton.Joints, labels: NDArray[np.uint8]) -> Sample:
+    """(3, H, W) uint8 and (H, W) int64; `joints` play no part."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1), torch.from_numpy(labels.astype(np.int64))
+
+
+class Loss:
+    """Cross entropy plus dice: the first for every pixel, the second so that rare labels count as much as common ones."""
+
+    def __init__(self) -> None:
+        self.dice = smp.losses.DiceLoss("multiclass", smooth=1.0)
+        self.entropy = smp.losses.SoftCrossEntropyLoss(smooth_factor=0.0)
+
+    def __call__(self, network: nn.Module, batch: list[Tensor]) -> Tensor:
+        """The mean over one batch of `as_tensors`."""
+        picture, labels = batch
+        scores = parsing.scores_of(network, lite0.normalise(picture.float()), parsing.DESCRIPTION["reduce"])
+        loss: Tensor = self.entropy(scores, labels) + self.dice(scores, labels)
+        return loss
+
+
+def is_encoder(name: str) -> bool:
+    """Whether a parameter belongs to the pretrained encoder."""
+    return name.startswith("encoder.")

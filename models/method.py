@@ -1,0 +1,154 @@
+"""What every system offers the trainer and the commands: networks, phases, one training step, pictures, edits.
+
+A system is one `Method`: it owns its networks, its settings say all about them, and its state dict is what is saved.
+"""
+
+import dataclasses
+import importlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.data import Batch
+from models.settings import SettingsError, read_settings
+
+# Name of a system -> its class, imported when it is asked for.
+METHODS = {"adgan": "models.adgan:Adgan"}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the training with its own optimisers; `share` of the step budget."""
+
+    name: str
+    share: float = 1.0
+
+
+class Update(Protocol):
+    """One optimiser step: the gradient of `loss` goes to the parameters of that optimiser and to no others."""
+
+    def __call__(self, name: str, loss: Tensor) -> None:
+        """Do it."""
+
+
+class Method(nn.Module, ABC):
+    """A published system.
+
+    Subclasses set `name`, `Settings` (a dataclass of `models.settings.setting` fields; it has `scale`), and, where they
+    have more than one phase or finer choices of what learns, `phases` and `trainable`.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type]
+    phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    # Name of a choice -> beginnings of the names of the parameters that learn.
+    trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
+    # What a command can ask for beside `generate`.
+    edits: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def read_frozen(self) -> None:
+        """Read the weights that never learn from their own files; a saved system brings them along."""
+
+    @abstractmethod
+    def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers of a phase by the name that `update` knows them under."""
+
+    @abstractmethod
+    def train_step(self, batch: Batch, update: Update, phase: str, step: int) -> dict[str, Tensor]:
+        """One step of a phase on a batch of the network's size: calls `update` as often as the system wants.
+
+        Gives the detached terms of the losses, for the curves; `step` counts from the beginning of the phase.
+        """
+
+    @abstractmethod
+    def draw(self, batch: Batch) -> Tensor:
+        """(B, 3, h, w) in [-1, 1] for a batch of the network's size: the source person in the target pose."""
+
+    @torch.no_grad()
+    def generate(self, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] at the batch's own size, in eval mode; the target's picture and mask are not read."""
+        was_training = self.training
+        self.eval()
+        image = self.draw(batch.scaled(self.settings.scale)).float()
+        self.train(was_training)
+        if image.shape[-2:] == batch.size:
+            return image
+        return F.interpolate(image, batch.size, mode="bicubic", align_corners=False).clamp(-1, 1)
+
+    def learning_parameters(self, network: nn.Module) -> list[nn.Parameter]:
+        """The parameters of `network` that are not frozen."""
+        return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+    def let_learn(self, choice: str) -> None:
+        """Freeze every parameter that `trainable[choice]` does not name."""
+        if choice not in self.trainable:
+            raise SettingsError(f"train: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of the system `name`."""
+    if name not in METHODS:
+        raise SettingsError(f"methods: '{name}' is not one of {', '.join(METHODS)}")
+    module, _, attribute = METHODS[name].partition(":")
+    kind: type[Method] = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
+def build(name: str, settings: Mapping[str, Any], *, seed: int = 0) -> Method:
+    """The system `name` with fresh weights, a function of `seed`; SettingsError names a wrong key."""
+    kind = method_class(name)
+    checked: Any = read_settings(kind.Settings, settings, where=name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        method = kind(checked)
+    method.read_frozen()
+    return method
+
+
+def save(path: Path, method: Method) -> None:
+    """Write the weights as safetensors with the system's name and settings beside them."""
+    metadata = {"method": method.name, "settings": json.dumps(dataclasses.asdict(method.settings), sort_keys=True)}
+    state = {key: value.detach().cpu().contiguous() for key, value in method.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    save_file(state, partial, metadata)
+    partial.replace(path)
+
+
+def load(path: Path) -> Method:
+    """The system that `save` wrote, ready to generate."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    if not {"method", "settings"} <= metadata.keys():
+        raise SettingsError(f"{path}: no method and settings in its metadata; expected a file written by this project")
+    kind = method_class(metadata["method"])
+    method = kind(read_settings(kind.Settings, json.loads(metadata["settings"]), where=str(path)))
+    method.load_state_dict(load_file(path))
+    return method.eval()
+
+
+def start_from(method: Method, path: Path) -> None:
+    """Give `method` the weights of a file; SettingsError names the entry that does not fit."""
+    state, own = load_file(path), method.state_dict()
+    if odd := sorted(own.keys() ^ state.keys()):
+        raise SettingsError(f"{path}: entry '{odd[0]}' does not fit these settings; pretrain with the same ones")
+    for key, value in own.items():
+        if value.shape != state[key].shape:
+            shapes = f"{tuple(state[key].shape)}, here {tuple(value.shape)}"
+            raise SettingsError(f"{path}: '{key}' has shape {shapes}; pretrain with the same {method.name}.width")
+    method.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""How generated pictures are measured; every number names its protocol."""

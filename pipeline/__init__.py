@@ -1,0 +1,1 @@
+"""How a picture becomes training data, and how work is run. Knows no network."""

@@ -1,0 +1,9 @@
+"""Errors that are the user's to mend: shown as one message without a traceback."""
+
+
+class UserError(Exception):
+    """Something that the user gave is wrong; the text names file or key, value and remedy."""
+
+
+class BadItem(Exception):
+    """One item cannot be used; it is set aside with this reason and the work goes on."""

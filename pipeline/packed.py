@@ -1,0 +1,178 @@
+"""The HDF5 file of a domain: every picture once, pairs as tables of row numbers. Writer and map-style reader.
+
+    images    (N, H, W, 3) uint8    one picture per chunk
+    keypoints (N, 18, 3)   float32  x, y in pixels, score; (-1, -1, 0) = missing
+    heatmaps  (N, 18, H, W) uint8   255 = peak, Gaussian of `sigma_px`
+    parsing   (N, H, W)    uint8    labels 0..7
+    mask      (N, H, W)    uint8    1 = body
+    edges     (N, H, W)    uint8    dark lines on white
+    names, persons (N)     utf-8
+    pairs/train, pairs/val, pairs/test (M, 2) int32  rows: from, to
+
+The same input gives the same bytes: no time stamps, fixed order.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.people.labels import LABELS, PALETTE
+from pipeline.people.skeleton import JOINTS
+
+SCHEMA = 1
+SPLITS = ("train", "val", "test")
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One row of a pack; shapes as in the module's head, without N."""
+
+    name: str
+    person: str
+    image: Bytes
+    keypoints: NDArray[np.float32]
+    heatmaps: Bytes
+    parsing: Bytes
+    mask: Bytes
+    edges: Bytes
+
+
+def write_pack(
+    path: Path,
+    pictures: Iterable[Picture],
+    *,
+    count: int,
+    pairs: dict[str, NDArray[np.int32]],
+    size: tuple[int, int],
+    sigma_px: float,
+    source: str,
+    codec: str = "none",
+) -> None:
+    """Write `count` pictures of `size` (width, height) and the pairs of each split, atomically."""
+    width, height = size
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    with h5py.File(partial, "w", libver="latest", track_order=True) as file:
+        _describe(file, size=size, sigma_px=sigma_px, source=source)
+        layout = {
+            "images": ((height, width, 3), _codec(codec)),
+            "heatmaps": ((len(JOINTS), height, width), _codec("gzip")),
+            "parsing": ((height, width), _codec("gzip")),
+            "mask": ((height, width), _codec("gzip")),
+            "edges": ((height, width), _codec("gzip")),
+        }
+        stored = {
+            name: file.create_dataset(name, (count, *shape), "u1", chunks=(1, *shape), track_times=False, **options)
+            for name, (shape, options) in layout.items()
+        }
+        names, persons, keypoints = [], [], np.zeros((count, len(JOINTS), 3), np.float32)
+        for row, picture in enumerate(pictures):
+            stored["images"][row] = picture.image
+            for name in ("heatmaps", "parsing", "mask", "edges"):
+                stored[name][row] = getattr(picture, name)
+            keypoints[row] = picture.keypoints
+            names.append(picture.name)
+            persons.append(picture.person)
+        file.create_dataset("keypoints", data=keypoints, track_times=False)
+        text = h5py.string_dtype("utf-8")
+        file.create_dataset("names", data=np.array(names, object), dtype=text, track_times=False)
+        file.create_dataset("persons", data=np.array(persons, object), dtype=text, track_times=False)
+        for split in SPLITS:
+            rows = np.asarray(pairs.get(split, np.empty((0, 2))), np.int32).reshape(-1, 2)
+            file.create_dataset(f"pairs/{split}", data=rows, track_times=False)
+    os.replace(partial, path)
+
+
+def _codec(name: str) -> dict[str, Any]:
+    if name == "gzip":
+        return {"compression": "gzip", "compression_opts": 1}
+    if name == "blosc":
+        import hdf5plugin
+
+        return dict(hdf5plugin.Blosc(cname="lz4", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE))
+    return {}
+
+
+def _describe(file: h5py.File, *, size: tuple[int, int], sigma_px: float, source: str) -> None:
+    file.attrs["schema"] = SCHEMA
+    file.attrs["width"], file.attrs["height"] = size
+    file.attrs["joints"] = json.dumps(JOINTS)
+    file.attrs["labels"] = json.dumps(LABELS)
+    file.attrs["palette"] = PALETTE
+    file.attrs["sigma_px"] = sigma_px
+    file.attrs["mean"], file.attrs["std"] = 127.5, 127.5
+    file.attrs["source"] = source
+
+
+class Pack:
+    """Map-style reader of a pack; opens the file at first use, once per process, and may be pickled.
+
+    Key points, names and pairs are read whole; pictures one at a time.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._handle: tuple[int, h5py.File] | None = None
+        try:
+            with h5py.File(self.path, "r") as file:
+                if file.attrs.get("schema") != SCHEMA:
+                    raise UserError(f"{path}: schema {file.attrs.get('schema')}, this version reads {SCHEMA}; pack it again")
+                self.attributes = dict(file.attrs)
+                self.names: list[str] = list(file["names"].asstr()[:])
+                self.persons: list[str] = list(file["persons"].asstr()[:])
+                self.keypoints: NDArray[np.float32] = file["keypoints"][:]
+                self._pairs = {split: file[f"pairs/{split}"][:] for split in SPLITS}
+        except (OSError, KeyError) as error:
+            raise UserError(f"{path}: not a readable pack ({error}); run `dvc repro pack` again") from error
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of every picture."""
+        return int(self.attributes["width"]), int(self.attributes["height"])
+
+    def pairs(self, split: str) -> NDArray[np.int32]:
+        """(M, 2) rows (from, to) of `train`, `val` or `test`."""
+        return self._pairs[split]
+
+    def image(self, row: int) -> Bytes:
+        """(H, W, 3) RGB."""
+        return self._read("images", row)
+
+    def parsing(self, row: int) -> Bytes:
+        """(H, W) labels 0..7."""
+        return self._read("parsing", row)
+
+    def mask(self, row: int) -> Bytes:
+        """(H, W) body mask, 0 or 1."""
+        return self._read("mask", row)
+
+    def edges(self, row: int) -> Bytes:
+        """(H, W) edge map, dark lines on white."""
+        return self._read("edges", row)
+
+    def heatmaps(self, row: int) -> Bytes:
+        """(18, H, W) stored heat maps, 255 at the joint."""
+        return self._read("heatmaps", row)
+
+    def _read(self, name: str, row: int) -> Bytes:
+        # An HDF5 handle does not survive a fork, so each process opens its own.
+        if self._handle is None or self._handle[0] != os.getpid():
+            self._handle = (os.getpid(), h5py.File(self.path, "r"))
+        data: Bytes = self._handle[1][name][row]
+        return data
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_handle": None}

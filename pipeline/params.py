@@ -1,0 +1,289 @@
+"""A typed view of params.yaml: every knob with its range. The only module that opens the file.
+
+An unknown key, a wrong type or a value out of range is a `ParamsError` that names the key, the value and what would do.
+The sections of the methods (`adgan`, ...) stay plain mappings: each system checks its own, and `pipeline` knows no network.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import UserError
+
+
+class ParamsError(UserError):
+    """Something in params.yaml is not as it should be."""
+
+
+def _knob(*, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    return field(metadata={"low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The embedded people of a domain; rendered only where `ingest.source` is `figures`."""
+
+    style: str = _knob(choices=("natural", "toon"))
+    people: int = _knob(low=1, high=100_000)
+    poses: int = _knob(low=2, high=64)
+    seed: int = _knob(low=0)
+    shards: int = _knob(low=1, high=100)
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """How raw pictures are read and checked."""
+
+    source: str = _knob(choices=("figures", "folder"))
+    vocabulary: str = _knob(choices=("ours", "adgan", "lip", "cihp", "atr", "spt"))
+    min_size_px: int = _knob(low=1)
+    max_pixels: int = _knob(low=1)
+    val: float = _knob(low=0, high=1)
+    test: float = _knob(low=0, high=1)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How a picture gets the network's size."""
+
+    mode: str = _knob(choices=("columns", "resize", "pad", "person"))
+    width: int = _knob(low=32, high=2048)
+    height: int = _knob(low=32, high=2048)
+    shards: int = _knob(low=1, high=100)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Where the 18 joints come from."""
+
+    use_annotation: bool = _knob()
+    weights: str = _knob()
+    min_joints: int = _knob(low=1, high=18)
+    max_people: int = _knob(low=1)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Parsing:
+    """Where the eight-label maps come from."""
+
+    use_labels: bool = _knob()
+    weights: str = _knob()
+    vocabulary: str = _knob(choices=("ours", "adgan", "lip", "cihp", "atr", "spt"))
+    shards: int = _knob(low=1, high=100)
+    min_person: float = _knob(low=0, high=1)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """XDoG (Winnemoeller 2011): a soft threshold on a difference of Gaussians."""
+
+    sigma_px: float = _knob(low=0.1, high=20)
+    scale: float = _knob(low=1.01, high=10)
+    sharpness: float = _knob(low=0, high=200)
+    threshold: float = _knob(low=0, high=1)
+    steepness: float = _knob(low=0.1, high=1000)
+    shards: int = _knob(low=1, high=100)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which pictures are trained on together."""
+
+    use_list: bool = _knob()
+    include_self: bool = _knob()
+    require_torso: bool = _knob()
+    max_per_person: int = _knob(low=1)
+    seed: int = _knob(low=0)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """What the HDF5 file holds."""
+
+    sigma_px: float = _knob(low=0.5, high=50)
+    codec: str = _knob(choices=("none", "gzip", "blosc"))
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One kind of pictures, from raw to packed."""
+
+    raw: str = _knob()
+    figures: Figures = _knob()
+    ingest: Ingest = _knob()
+    crop: Crop = _knob()
+    keypoints: Keypoints = _knob()
+    parsing: Parsing = _knob()
+    edges: Edges = _knob()
+    pairs: Pairs = _knob()
+    pack: PackSettings = _knob()
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How per-picture work is spread. Never changes a result, so no stage depends on it."""
+
+    kind: str = _knob(choices=("inline", "processes", "ray"))
+    workers: int = _knob(low=0, high=4096)
+    gpus_per_worker: float = _knob(low=0, high=8)
+    address: str | None = _knob()
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How held-out pictures are scored and shown."""
+
+    device: str = _knob(choices=("auto", "cpu", "cuda"))
+    max_pairs: int = _knob(low=1)
+    grid_rows: int = _knob(low=1, high=64)
+    bootstrap: int = _knob(low=100, high=100_000)
+    seed: int = _knob(low=0)
+
+
+@dataclass(frozen=True)
+class Params:
+    """All of params.yaml; `methods` maps each listed method to its own section."""
+
+    seed: int = _knob(low=0)
+    domains: dict[str, Domain] = _knob()
+    methods: dict[str, dict[str, Any]] = _knob()
+    pretrain: dict[str, Any] = _knob()
+    finetune: dict[str, Any] = _knob()
+    evaluate: Evaluate = _knob()
+    engine: EngineSettings = _knob()
+
+    def domain(self, name: str) -> Domain:
+        """The domain called `name`; ParamsError lists the known ones."""
+        if name not in self.domains:
+            raise ParamsError(f"params.yaml: there is no domain '{name}'; domains: has {', '.join(self.domains)}")
+        return self.domains[name]
+
+    @property
+    def pretrain_domain(self) -> str:
+        """The name of the domain that the methods are pretrained on."""
+        return str(self.pretrain["domain"])
+
+    @property
+    def other_domains(self) -> list[str]:
+        """The domains that the methods are carried over to."""
+        return [name for name in self.domains if name != self.pretrain_domain]
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """The checked parameters of the file; ParamsError names the key that is wrong."""
+    try:
+        raw = YAML(typ="safe").load(path.read_text())
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing: run from the project's root, where dvc.yaml stands") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    return parse(raw, name=str(path))
+
+
+def parse(raw: Any, *, name: str = "params.yaml") -> Params:
+    """Checked parameters from the plain mapping of the file."""
+    if not isinstance(raw, Mapping):
+        raise ParamsError(f"{name}: expected sections such as `domains:`, found {type(raw).__name__}")
+    raw = dict(raw)
+    listed = raw.get("methods")
+    if not (isinstance(listed, list) and listed and all(isinstance(method, str) for method in listed)):
+        raise ParamsError(f"{name}: methods: expected a list such as [adgan], found {listed!r}")
+    if repeated := [method for method in listed if listed.count(method) > 1]:
+        raise ParamsError(f"{name}: methods: '{repeated[0]}' is listed twice")
+    sections = {field.name for field in dataclasses.fields(Params)}
+    # Every section that is not ours belongs to a method; one that is not listed just waits.
+    own = {key: raw.pop(key) for key in list(raw) if key not in sections and isinstance(raw[key], Mapping)}
+    for method in listed:
+        if method not in own:
+            raise ParamsError(f"{name}: methods lists '{method}', but there is no section `{method}:`")
+    raw["methods"] = {method: own[method] for method in listed}
+    if stray := [key for key in own if key not in KNOWN_METHODS]:
+        raise ParamsError(f"{name}: unknown key '{stray[0]}'{_hint(stray[0], sections | set(KNOWN_METHODS))}")
+    params: Params = _build(Params, raw, name, "")
+    _check_together(params, name)
+    return params
+
+
+KNOWN_METHODS = ("adgan", "pg2", "spt", "dpig", "scagan")
+
+
+def _check_together(params: Params, name: str) -> None:
+    sizes = {key: (domain.crop.width, domain.crop.height) for key, domain in params.domains.items()}
+    if len(set(sizes.values())) > 1:
+        raise ParamsError(f"{name}: all domains need one picture size (crop.width, crop.height), found {sizes}")
+    if params.pretrain.get("domain") not in params.domains:
+        found, known = params.pretrain.get("domain"), ", ".join(params.domains)
+        raise ParamsError(f"{name}: pretrain.domain: {found!r} is not one of the domains {known}")
+    for key, domain in params.domains.items():
+        if domain.ingest.val + domain.ingest.test >= 1:
+            raise ParamsError(f"{name}: domains.{key}.ingest: val + test must leave something to train on (below 1)")
+        if not key.replace("_", "").replace("-", "").isalnum():
+            raise ParamsError(f"{name}: domains: '{key}' must be letters, digits, '-' and '_' (it names folders)")
+
+
+def _build(kind: Any, raw: Any, name: str, where: str) -> Any:
+    """An instance of the dataclass `kind` from a mapping; `where` is the key path so far."""
+    if not isinstance(raw, Mapping):
+        raise ParamsError(f"{name}: {where or 'the file'}: expected a mapping, found {raw!r}")
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    prefix = f"{where}." if where else ""
+    for key in raw:
+        if key not in fields:
+            raise ParamsError(f"{name}: unknown key '{prefix}{key}'{_hint(str(key), set(fields))}")
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, item in fields.items():
+        if key not in raw:
+            raise ParamsError(f"{name}: '{prefix}{key}' is missing")
+        values[key] = _value(hints[key], raw[key], item.metadata, name, f"{prefix}{key}")
+    return kind(**values)
+
+
+def _value(hint: Any, raw: Any, limits: Mapping[str, Any], name: str, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, raw, name, where)
+    if typing.get_origin(hint) is dict:
+        inner = typing.get_args(hint)[1]
+        if not isinstance(raw, Mapping) or (dataclasses.is_dataclass(inner) and not raw):
+            raise ParamsError(f"{name}: {where}: expected a mapping, found {raw!r}")
+        return {str(key): _value(inner, value, {}, name, f"{where}.{key}") for key, value in raw.items()}
+    if hint is Any:
+        return raw
+    if isinstance(hint, types.UnionType):
+        if raw is None:
+            return None
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    return _scalar(hint, raw, limits, name, where)
+
+
+def _scalar(hint: Any, raw: Any, limits: Mapping[str, Any], name: str, where: str) -> Any:
+    value = float(raw) if hint is float and isinstance(raw, int) and not isinstance(raw, bool) else raw
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ParamsError(f"{name}: {where}: expected {hint.__name__}, found {raw!r}")
+    choices, low, high = limits.get("choices"), limits.get("low"), limits.get("high")
+    if choices and value not in choices:
+        raise ParamsError(f"{name}: {where}: {raw!r} is not one of {', '.join(choices)}{_hint(str(raw), set(choices))}")
+    too_low, too_high = low is not None and not value >= low, high is not None and not value <= high
+    if too_low or too_high:
+        span = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ParamsError(f"{name}: {where}: {raw!r} is out of range; it must be {span}")
+    return value
+
+
+def _hint(key: str, known: set[str]) -> str:
+    close = get_close_matches(key, sorted(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(sorted(known))}"

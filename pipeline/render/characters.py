@@ -1,0 +1,88 @@
+"""The two drawn characters: a girl with blue tails of hair in a red dress, and a boy with spiky hair in a jacket."""
+
+import numpy as np
+
+from pipeline.people import labels
+from pipeline.render.backdrops import Backdrop
+from pipeline.render.faces import Face
+from pipeline.render.garments import ANKLE, KNEE, SLEEVES, Garment
+from pipeline.render.hair import Hair
+from pipeline.render.patterns import Cloth, Colour
+from pipeline.render.people import FigureSpec
+from pipeline.render.poses import CATALOGUE, TOON_TEST, TOON_TRAIN
+from pipeline.render.shading import Light
+from pipeline.render.tracing import View
+
+WHITE: Colour = (0.98, 0.97, 0.96)
+NAVY: Colour = (0.16, 0.20, 0.38)
+YAWS_DEG = {
+    "stand": 0, "hip_left": -28, "walk_left": 42, "wave": 14, "spread": -8, "crossed": 165, "one_up": -50,
+    "relaxed": 24, "hips": -12, "walk_right": -72, "raised": 6, "bent": 36, "run": 58, "reach": -36,
+}  # fmt: skip
+
+
+def _plain(colour: Colour, second: Colour = WHITE, pattern: str = "plain", scale: float = 0.05) -> Cloth:
+    return Cloth(pattern, colour, second, second, scale)
+
+
+GIRL = {
+    "phenotype": {"gender": 1.0, "age": 0.42, "muscle": 0.45, "weight": 0.34, "height": 0.42, "proportions": 1.0,
+                  "cupsize": 0.35, "firmness": 0.7, "caucasian": 0.6, "asian": 0.4},
+    "hair": Hair("twin", (0.36, 0.62, 0.93), 0.034, 0.020, 0.63, 3, 0.0),
+    "face": Face((0.99, 0.87, 0.79), (0.25, 0.55, 0.92), (0.20, 0.34, 0.60), (0.85, 0.35, 0.38), eye_size=1.0),
+    "outfit": (
+        Garment("hose", labels.LEG, _plain(WHITE), -1.0, KNEE + 0.10, thickness=0.004, smooth=2),
+        Garment("shoes", labels.LEG, _plain((0.62, 0.16, 0.22), (0.30, 0.10, 0.14)), -1.0, -0.70, thickness=0.014),
+        Garment("top", labels.UPPER_CLOTHES, _plain((0.87, 0.20, 0.25)), 0.08, 1.0, SLEEVES["cap"], "crew", 0.009, 0.0, 6),
+        Garment("skirt", labels.UPPER_CLOTHES, _plain((0.87, 0.20, 0.25)), -0.24, 0.165, thickness=0.014, flare=2.2),
+    ),
+}  # fmt: skip
+BOY = {
+    "phenotype": {"gender": 0.0, "age": 0.44, "muscle": 0.55, "weight": 0.38, "height": 0.45, "proportions": 1.0,
+                  "caucasian": 0.5, "asian": 0.5},
+    "hair": Hair("spiky", (0.95, 0.62, 0.20), 0.020, 0.022, 0.6, 5, 0.0),
+    "face": Face((0.96, 0.80, 0.67), (0.30, 0.62, 0.36), (0.42, 0.24, 0.10), (0.75, 0.38, 0.34), eye_size=0.88),
+    "outfit": (
+        Garment("shoes", labels.LEG, _plain((0.93, 0.93, 0.95), (0.25, 0.27, 0.35)), -1.0, -0.69, thickness=0.016),
+        Garment("pants", labels.PANTS, _plain((0.30, 0.33, 0.42), pattern="plain"), ANKLE + 0.01, 0.14, thickness=0.014, flare=0.03),
+        Garment("top", labels.UPPER_CLOTHES, _plain(WHITE, (0.90, 0.45, 0.15), "stripes", 0.07), 0.05, 1.0, SLEEVES["short"],
+                "crew", 0.018, 0.02, 8),
+        Garment("jacket", labels.UPPER_CLOTHES, _plain((0.15, 0.48, 0.50), NAVY), 0.03, 1.0, SLEEVES["long"], "crew", 0.030, 0.07, 8),
+    ),
+}  # fmt: skip
+
+
+def plan_characters(*, people: int, poses: int, seed: int) -> list[FigureSpec]:
+    """Per character `poses` train and `poses` test pictures; ValueError when more are asked for than there are."""
+    if people > 2 or poses > len(TOON_TRAIN):
+        raise ValueError(f"there are 2 drawn characters with {len(TOON_TRAIN)} poses each, not {people} with {poses}")
+    out = []
+    for index, character in enumerate((GIRL, BOY)[:people]):
+        names = [(name, "train") for name in TOON_TRAIN[:poses]] + [(name, "test") for name in TOON_TEST[:poses]]
+        for number, (name, split) in enumerate(names):
+            rng = np.random.default_rng([seed, index, number])
+            out.append(_spec(character, f"toon{index}", number, name, split, rng))
+    return out
+
+
+def _spec(
+    character: dict[str, object], person: str, number: int, name: str, split: str, rng: np.random.Generator
+) -> FigureSpec:
+    wall = ((0.93, 0.95, 0.99), (0.99, 0.95, 0.90), (0.92, 0.97, 0.93), (0.97, 0.97, 0.97))[int(rng.integers(4))]
+    ground = tuple(c * 0.90 for c in wall)
+    return FigureSpec(
+        id=f"{person}_{number:02d}",
+        person=person,
+        pose=name,
+        split=split,
+        style="toon",
+        phenotype=tuple(sorted(character["phenotype"].items())),  # type: ignore[attr-defined]
+        outfit=character["outfit"],  # type: ignore[arg-type]
+        hair=character["hair"],  # type: ignore[arg-type]
+        face=character["face"],  # type: ignore[arg-type]
+        stance=CATALOGUE[name],
+        view=View(yaw_deg=float(YAWS_DEG[name] + rng.normal(0, 3)), pitch_deg=3.0, fill=0.94, distance=3.4),
+        light=Light((-0.45, 0.75, 0.6)),
+        backdrop=Backdrop("sweep", wall, ground, wall, 0.86, int(rng.integers(1000))),  # type: ignore[arg-type]
+        head_size=2.0,
+    )

@@ -1,0 +1,136 @@
+"""Run one stage: `python -m pipeline.run STAGE[@ITEM]`, as dvc.yaml does.
+
+Reads and checks params.yaml, takes the lock of the stage's item, runs `stages.STAGE.run(job)`, and appends what it took to
+the git-ignored `runs.jsonl`. A mistake of the user's ends in one message and exit code 1, without a traceback.
+"""
+
+import argparse
+import fcntl
+import importlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from pipeline import params as params_module
+from pipeline.engine import Engine, Item, Results, Worker, die_with_parent, map_items
+from pipeline.errors import UserError
+from pipeline.imports import code_of
+from pipeline.memo import Memo, digest
+from pipeline.params import Domain, Params
+
+T = TypeVar("T")
+
+
+@dataclass
+class Job:
+    """What a stage is run with: its name, its item (a domain or a method; empty without), and the parameters."""
+
+    stage: str
+    item: str
+    params: Params
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def domain(self) -> Domain:
+        """The parameters of the domain that this item names."""
+        return self.params.domain(self.item)
+
+    @property
+    def cache(self) -> Path:
+        """The folder for what is no artifact: shared by all experiments of the project, deletable at any time."""
+        return Path(os.environ.get("DVC_ROOT", ".")) / ".cache"
+
+    @cached_property
+    def memo(self) -> Memo:
+        """The store of finished items."""
+        return Memo(self.cache / "memo" / f"{self.stage}.sqlite")
+
+    def progress(self, values: Sequence[T]) -> Iterator[T]:
+        """`values` one by one behind a progress bar."""
+        self.notes["items"] = len(values)
+        yield from tqdm(values, desc=f"{self.stage}@{self.item}", unit="item", mininterval=0.5)
+
+    def map(
+        self,
+        items: Iterable[Item],
+        make_worker: Callable[[], Worker],
+        *,
+        settings: Any,
+        weights: Path | None = None,
+        batch: int = 1,
+        total: int | None = None,
+    ) -> Results:
+        """Results of the worker on every item: those that code, `settings`, `weights` or input bytes changed are computed."""
+        parts = [self.stage.encode(), code_of(f"stages.{self.stage}"), repr(settings).encode()]
+        if weights is not None:
+            parts.append(weights.read_bytes())
+        engine = self.params.engine
+        results = map_items(
+            items,
+            make_worker,
+            memo=self.memo,
+            fingerprint=digest(parts),
+            engine=Engine(engine.kind, engine.workers),
+            title=f"{self.stage}@{self.item}",
+            batch=batch,
+            total=total,
+        )
+        self.notes |= {"items": len(results), "computed": results.computed, "set_aside": len(results.set_aside)}
+        return results
+
+
+@contextmanager
+def _locked(job: Job) -> Iterator[None]:
+    """Hold the lock of this stage's item; wait for an earlier run that is still ending."""
+    path = job.cache / "locks" / f"{job.stage}@{job.item}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def run(stage: str, item: str) -> None:
+    """Run `stages.<stage>.run` on `item`."""
+    job = Job(stage, item, params_module.load())
+    try:
+        module = importlib.import_module(f"stages.{stage}")
+    except ModuleNotFoundError as error:
+        if error.name != f"stages.{stage}":
+            raise
+        raise UserError(f"there is no stage '{stage}': see dvc.yaml, or `dvc stage list`") from None
+    start = time.time()
+    with _locked(job):
+        module.run(job)
+    record = {"stage": stage, "item": item, "seconds": round(time.time() - start, 2), "at": int(start)} | job.notes
+    with Path("runs.jsonl").open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0, or 1 after a message."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.run", description="Run one stage of dvc.yaml.")
+    parser.add_argument("stage", metavar="STAGE[@ITEM]", help="for example crop@source or pretrain@adgan")
+    stage, _, item = parser.parse_args(argv).stage.partition("@")
+    if "DVC_STAGE" in os.environ:
+        die_with_parent(os.getppid())
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        run(stage, item)
+    except UserError as error:
+        print(f"\nerror in {stage}{'@' if item else ''}{item}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""Source `folder`: a folder of pictures, and what lies beside them in the field's formats.
+
+    raw/[images/ or img/][train/ val/ test/]person_pose.ext or person/pose.ext      (the rules: names.py)
+    raw/*.csv with `name:keypoints_y:keypoints_x`                                   joints, several files allowed
+    raw/*.csv with `from,to`                                                        pairs; train, val, test by its name
+    raw/labels/, labels8/, parsing/, semantic_merge3/ with .png or .npy             label maps
+
+All match pictures by name; the extension does not count. Hidden files are no part of it.
+"""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import BadItem, UserError
+from pipeline.people.skeleton import Joints
+from pipeline.sources import annotations, label_maps, pair_lists
+from pipeline.sources.entries import Entry, Options, RawSource
+from pipeline.sources.names import (
+    PICTURE_SUFFIXES,
+    Names,
+    is_distractor,
+    person_and_pose,
+    split_of_folder,
+    without_suffix,
+)
+from pipeline.sources.pictures import load_picture, size_of
+
+PICTURE_FOLDERS = ("images", "img")
+
+# Enough to see which frame joints are counted in; reading every header of a large folder takes minutes.
+_FRAME_SAMPLE = 64
+
+
+@dataclass
+class _Found:
+    """Files of a raw folder by what they are for, as POSIX paths relative to it, sorted."""
+
+    pictures: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    set_aside: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read(raw: Path, options: Options) -> RawSource:
+    """The pictures of the folder, sorted by id, with the joints, label maps and pairs in it; UserError without any."""
+    found = _look(raw)
+    entries, bad_names = _entries(found.pictures)
+    if not entries:
+        raise UserError(
+            f"{raw} holds no pictures ({', '.join(PICTURE_SUFFIXES)}); "
+            f"put some in, or set domains.{options.domain}.raw to the folder that has them"
+        )
+    names = Names(entry.id for entry in entries)
+    paths = {entry.id: entry.path for entry in entries}
+    joints, bad_rows, joint_notes = _annotations(raw, found.tables, paths, names, options.keypoints_frame)
+    pairs, bad_pairs = _pairs(raw, found.tables, names)
+    label_paths, label_notes = _label_paths(found.labels, names)
+    notes = found.notes + joint_notes + label_notes
+    if not pairs and max(Counter(entry.person for entry in entries).values()) == 1:
+        notes.append("no person has two pictures, so there is nothing to pair: name them person_pose.ext or by folders")
+    return RawSource(
+        entries=entries,
+        set_aside=found.set_aside + bad_names + bad_rows,
+        annotations=joints,
+        label_paths=label_paths,
+        pairs=pairs,
+        pairs_set_aside=bad_pairs,
+        notes=notes,
+    )
+
+
+def _look(raw: Path) -> _Found:
+    """Walk the folder once; where there is an images/ or img/, pictures elsewhere do not count."""
+    found = _Found()
+    ignored: Counter[str] = Counter()
+    for path, is_link in _walk(raw, ""):
+        pure = PurePosixPath(path)
+        suffix, folders = pure.suffix.lower(), {part.lower() for part in pure.parts[:-1]}
+        if is_link:
+            found.set_aside.append((path, "a link: copy the file itself into the folder (`cp -L`)"))
+        elif suffix == ".csv":
+            found.tables.append(path)
+        elif folders & set(label_maps.FOLDERS) and suffix in label_maps.SUFFIXES:
+            found.labels.append(path)
+        elif suffix in PICTURE_SUFFIXES:
+            found.pictures.append(path)
+        else:
+            ignored[suffix or pure.name] += 1
+    if housed := [path for path in found.pictures if _has_home(path)]:
+        ignored.update(f"{path.partition('/')[0]}/" for path in found.pictures if not _has_home(path))
+        found.pictures = housed
+    if ignored:
+        kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(ignored.items()))
+        found.notes.append(f"files that are no pictures of this source were ignored: {kinds}")
+    return found
+
+
+def _has_home(path: str) -> bool:
+    return any(part in PICTURE_FOLDERS for part in path.split("/")[:-1])
+
+
+def _walk(raw: Path, inside: str) -> Iterator[tuple[str, bool]]:
+    """(relative path, is a link) of every visible file, sorted; links are named, never followed."""
+    with os.scandir(raw / inside) as listing:
+        items = sorted(listing, key=lambda item: item.name)
+    for item in items:
+        path = f"{inside}/{item.name}" if inside else item.name
+        if item.name.startswith((".", "__MACOSX")):
+            continue
+        if item.is_symlink():
+            yield path, True
+        elif item.is_dir():
+            yield from _walk(raw, path)
+        else:
+            yield path, False
+
+
+def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
+    entries: dict[str, Entry] = {}
+    set_aside = []
+    for path in pictures:
+        *folders, name = path.split("/")
+        item_id = without_suffix("/".join([*(part for part in folders if part not in PICTURE_FOLDERS), name]))
+        split, stem = split_of_folder(item_id)
+        if any(unicodedata.category(letter) in ("Cc", "Cs") or letter == "\\" for letter in path):
+            set_aside.append((ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file"))
+        elif is_distractor(item_id):
+            set_aside.append((path, "a Market-1501 distractor (person -1 or 0000) shows no one to pair"))
+        elif item_id in entries:
+            set_aside.append((path, f"has the same name as {entries[item_id].path}: rename or remove one"))
+        else:
+            entries[item_id] = Entry(item_id, path, *person_and_pose(stem), split)
+    return [entries[key] for key in sorted(entries)], set_aside
+
+
+def _header(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.readline()
+
+
+def _annotations(
+    raw: Path, tables: list[str], paths: dict[str, str], names: Names, frame: str
+) -> tuple[dict[str, Joints], list[tuple[str, str]], list[str]]:
+    """Joints by id in pixels of the picture, lines set aside, and what was assumed."""
+    joints: dict[str, Joints] = {}
+    set_aside, notes = [], []
+    for table in tables:
+        if not annotations.is_annotation(_header(raw / table)):
+            continue
+        rows, bad = annotations.read_annotation(raw / table, table)
+        matched, absent = {}, []
+        for row in rows:
+            try:
+                item_id = names.find(row.name)
+            except LookupError as error:
+                absent.append(f"{row.place}: {row.name!r}: {error}")
+                continue
+            if item_id in joints or item_id in matched:
+                bad.append((row.name, f"{row.place}: this picture was annotated before; the first line counts"))
+            else:
+                matched[item_id] = row.joints
+        if absent:
+            notes.append(f"{table}: {len(absent)} of {len(rows)} lines fit no picture, the first: {absent[0]}")
+        placed, note = _place(raw, matched, paths, frame)
+        joints |= placed
+        set_aside += bad
+        notes.append(f"{table}: {note}")
+    return joints, set_aside, notes
+
+
+def _place(raw: Path, joints: dict[str, Joints], paths: dict[str, str], frame: str) -> tuple[dict[str, Joints], str]:
+    """The joints of one table in pixels of their pictures, and in which frame they were found."""
+    sample = _sizes(raw, sorted(joints)[:_FRAME_SAMPLE], paths)
+    if frame == "auto":
+        frame = annotations.find_frame(joints, sample)
+    note = f"joints of {len(joints)} pictures, x counted in {annotations.FRAMES[frame]}"
+    if frame == "own":
+        lost = annotations.share_outside(joints, sample)
+        return joints, note + (f"; {lost:.0%} of the joints lie outside of their pictures" if lost > 0.01 else "")
+    # A picture without a readable header gets no joints; checking it will set it aside.
+    sizes = _sizes(raw, sorted(joints), paths)
+    return {key: annotations.to_picture(joints[key], frame, sizes[key]) for key in sizes}, note
+
+
+def _sizes(raw: Path, ids: list[str], paths: dict[str, str]) -> dict[str, tuple[int, int]]:
+    sizes = {}
+    for item_id in ids:
+        with suppress(BadItem):
+            sizes[item_id] = size_of(load_picture(raw, paths[item_id]))
+    return sizes
+
+
+def _pairs(raw: Path, tables: list[str], names: Names) -> tuple[pair_lists.Pairs, list[tuple[str, str]]]:
+    pairs, set_aside = [], []
+    for table in tables:
+        if pair_lists.is_pair_list(_header(raw / table)):
+            more, bad = pair_lists.match_pairs(raw / table, table, names)
+            pairs += more
+            set_aside += bad
+    return pairs, set_aside
+
+
+def _label_paths(labels: list[str], names: Names) -> tuple[dict[str, str], list[str]]:
+    paths: dict[str, str] = {}
+    strays = []
+    for path in labels:
+        parts = path.split("/")
+        rest = [part for part in parts[:-1] if part.lower() not in label_maps.FOLDERS]
+        try:
+            paths.setdefault(names.find("/".join([*rest, parts[-1]])), path)
+        except LookupError:
+            strays.append(path)
+    return paths, [f"{len(strays)} label maps fit no picture, the first: {strays[0]}"] if strays else []

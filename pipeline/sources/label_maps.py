@@ -1,0 +1,42 @@
+"""Label maps that come with pictures: indexed or grey PNG, or .npy, in one of the field's vocabularies."""
+
+import io
+
+import numpy as np
+
+from pipeline.errors import BadItem
+from pipeline.people.labels import LabelMap, from_png, merge
+
+# Folders of label maps, wherever they lie in raw.
+FOLDERS = ("labels", "labels8", "parsing", "semantic_merge3")
+SUFFIXES = (".png", ".npy")
+
+
+def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, int]) -> LabelMap:
+    """(H, W) in our eight labels for a picture of `size` (width, height); `path` tells the format.
+
+    BadItem names file, value and remedy.
+    """
+    try:
+        labels = _from_npy(data) if path.lower().endswith(".npy") else from_png(data)
+        if labels.shape != (size[1], size[0]):
+            sizes = f"{labels.shape[1]}x{labels.shape[0]}, its picture {size[0]}x{size[1]}"
+            raise BadItem(f"{path}: the label map is {sizes}; they must be of one size")
+        return merge(labels, vocabulary)
+    except BadItem:
+        raise
+    # As with pictures, a decoder may raise nearly anything on damaged bytes.
+    except Exception as error:
+        raise BadItem(f"{path}: {error}; mend the map, or set ingest.vocabulary to the one it is written in") from error
+
+
+def _from_npy(data: bytes) -> LabelMap:
+    """Whole numbers 0..255 of a two-dimensional array; never runs a pickle."""
+    labels = np.load(io.BytesIO(data), allow_pickle=False)
+    if not isinstance(labels, np.ndarray) or labels.ndim != 2:
+        raise ValueError(f"a label map has two dimensions, not {getattr(labels, 'shape', 'an archive')}")
+    if labels.dtype.kind not in "iufb" or not np.isfinite(labels).all() or (labels != np.rint(labels)).any():
+        raise ValueError(f"labels are whole numbers, not {labels.dtype}")
+    if (bad := labels[(labels < 0) | (labels > 255)]).size:
+        raise ValueError(f"{int(bad[0])} is no label of any vocabulary")
+    return labels.astype(np.uint8)

@@ -1,0 +1,58 @@
+"""Where artifacts live: `data/<stage>/<domain or method>/...`, and how tables of key points are kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import UserError
+from pipeline.people.skeleton import JOINTS
+
+DATA = Path("data")
+
+
+def artifact(stage: str, item: str, name: str) -> Path:
+    """`data/<stage>/<item>/<name>`."""
+    return DATA / stage / item / name
+
+
+def sheet(stage: str, domain: str) -> Path:
+    """The contact sheet of a data stage."""
+    return DATA / "sheets" / stage / f"{domain}.png"
+
+
+def pack(domain: str) -> Path:
+    """The HDF5 file of a domain."""
+    return DATA / "pack" / f"{domain}.h5"
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write parquet: the same rows give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(path, index=False, compression="zstd")
+
+
+def write_keypoints(path: Path, joints: dict[str, NDArray[np.float32]]) -> None:
+    """Write `id, keypoints` (54 numbers: x, y, score of 18 joints), sorted by id."""
+    ids = sorted(joints)
+    rows = [np.asarray(joints[key], np.float32).ravel() for key in ids]
+    write_table(path, pd.DataFrame({"id": pd.Series(ids, dtype="string"), "keypoints": pd.Series(rows, dtype=object)}))
+
+
+def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
+    """(18, 3) joints by id."""
+    table = pd.read_parquet(path)
+    return {
+        str(key): np.asarray(row, np.float32).reshape(len(JOINTS), 3)
+        for key, row in zip(table["id"], table["keypoints"], strict=True)
+    }
+
+
+def weights_file(path: str, key: str) -> Path:
+    """The weights that the parameter `key` names; UserError when the file is absent."""
+    if not Path(path).is_file():
+        raise UserError(
+            f"{key}: there is no file {path}; name a weights file, or run `make detectors` for the shipped ones"
+        )
+    return Path(path)

@@ -1,0 +1,120 @@
+"""Bring every picture to the network's size; its annotation and its label map move along."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline import quarantine
+from pipeline.crops import Box, Move, find_move
+from pipeline.engine import Item, PerItem, Results, Worker
+from pipeline.memo import Outputs
+from pipeline.people.labels import to_png
+from pipeline.pictures import Bytes, decode, encode_png
+from pipeline.run import Job
+from pipeline.shards import write_shards
+from pipeline.sources.label_maps import decode_labels
+from pipeline.sources.pictures import check_picture, load_picture
+from stages import sheets
+from stages.artifacts import artifact, read_keypoints, sheet, weights_file, write_keypoints, write_table
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """What decides how a picture is cut."""
+
+    mode: str
+    size: tuple[int, int]
+    min_size_px: int
+    max_pixels: int
+    vocabulary: str
+
+
+def run(job: Job) -> None:
+    """Write the shards of pictures and label maps, the moved annotation, the moves, `quarantine.csv` and the sheet."""
+    settings, ingest, raw = job.domain.crop, job.domain.ingest, Path(job.domain.raw)
+    catalog = pd.read_parquet(artifact("ingest", job.item, "catalog.parquet"))
+    size = (settings.width, settings.height)
+    cut = Cut(settings.mode, size, ingest.min_size_px, ingest.max_pixels, ingest.vocabulary)
+    # Only `person` looks at the picture; the other modes do not depend on the network.
+    weights = None
+    if settings.mode == "person":
+        weights = weights_file(job.domain.keypoints.weights, f"domains.{job.item}.keypoints.weights")
+    cropped = job.map(
+        _items(raw, catalog), partial(make_worker, cut, weights), settings=cut, weights=weights, total=len(catalog)
+    )
+    limit, key = settings.max_quarantined, f"domains.{job.item}.crop.max_quarantined"
+    quarantine.enforce(cropped.set_aside, total=len(catalog), limit=limit, key=key)
+    quarantine.write(artifact("crop", job.item, "quarantine.csv"), cropped.set_aside)
+    _write(job, cropped)
+    _draw(job, cropped)
+
+
+def _items(raw: Path, catalog: pd.DataFrame) -> Iterator[Item]:
+    for row in catalog.itertuples():
+        labels = load_picture(raw, row.labels) if row.labels else b""
+        yield Item(row.id, (load_picture(raw, row.path), labels, row.labels.encode()))
+
+
+def make_worker(cut: Cut, weights: Path | None) -> Worker:
+    """A worker that gives picture, label map (where there is one) and move."""
+    find_person = _person_finder(weights) if weights else None
+
+    def crop(item: Item) -> Outputs:
+        data, labels, name = item.inputs
+        picture = check_picture(data, min_size_px=cut.min_size_px, max_pixels=cut.max_pixels)
+        original = (picture.shape[1], picture.shape[0])
+        move = find_move(cut.mode, original, cut.size, box=find_person(picture) if find_person else None)
+        out = {"image": encode_png(move.picture(picture)), "move": json.dumps(dataclasses.asdict(move)).encode()}
+        if name:
+            found = decode_labels(labels, name.decode(), vocabulary=cut.vocabulary, size=original)
+            out["labels"] = to_png(move.labels(found))
+        return out
+
+    return PerItem(crop)
+
+
+def _person_finder(weights: Path) -> Callable[[Bytes], Box | None]:
+    """A function that gives the box of a picture's main person, found on the picture scaled to 512 px."""
+    from models.detectors.pose import PoseDetector, find_box
+
+    detector = PoseDetector(weights)
+    return lambda picture: find_box(detector, picture)
+
+
+def _move(outputs: Outputs) -> Move:
+    values: dict[str, Any] = json.loads(outputs["move"])
+    return Move(**{key: tuple(value) for key, value in values.items()})
+
+
+def _write(job: Job, cropped: Results) -> None:
+    shards = job.domain.crop.shards
+    annotation = read_keypoints(artifact("ingest", job.item, "annotation.parquet"))
+    images, labels, joints, moves = {}, {}, {}, []
+    for name in cropped.keys:
+        outputs = cropped[name]
+        move = _move(outputs)
+        images[name] = outputs["image"]
+        if "labels" in outputs:
+            labels[name] = outputs["labels"]
+        if name in annotation:
+            joints[name] = move.joints(annotation[name])
+        moves.append({"id": name, "offset": list(move.offset), "scale": list(move.scale)})
+    write_shards(artifact("crop", job.item, "images"), images, shards=shards, suffix=".png")
+    write_shards(artifact("crop", job.item, "labels"), labels, shards=shards, suffix=".png")
+    write_keypoints(artifact("crop", job.item, "annotation.parquet"), joints)
+    write_table(artifact("crop", job.item, "moves.parquet"), pd.DataFrame(moves))
+
+
+def _draw(job: Job, cropped: Results) -> None:
+    shown = {name: decode(cropped[name]["image"]) for name in sheets.choose(cropped.keys)}
+    sheets.write_sheet(
+        sheet("crop", job.item),
+        f"Crop · {job.item}",
+        [sheets.pictures(shown)],
+        subtitle=f"{len(shown)} of {len(cropped)} pictures, crop.mode {job.domain.crop.mode}",
+    )

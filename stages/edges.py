@@ -1,0 +1,47 @@
+"""XDoG edge maps of the cropped pictures: what SCA-GAN is guided by."""
+
+from functools import partial
+
+from pipeline import quarantine
+from pipeline.engine import Item, PerItem, Worker
+from pipeline.people.edges import draw_edges
+from pipeline.pictures import decode, decode_grey, encode_png
+from pipeline.run import Job
+from pipeline.shards import ShardReader, write_shards
+from stages import sheets
+from stages.artifacts import artifact, sheet
+
+
+def run(job: Job) -> None:
+    """Write the shards of edge maps, `quarantine.csv` and the sheet."""
+    settings = job.domain.edges
+    knobs = {
+        "sigma_px": settings.sigma_px,
+        "scale": settings.scale,
+        "sharpness": settings.sharpness,
+        "threshold": settings.threshold,
+        "steepness": settings.steepness,
+    }
+    images = ShardReader(artifact("crop", job.item, "images"))
+    drawn = job.map(
+        (Item(name, (images[name],)) for name in images), partial(make_worker, knobs), settings=knobs, total=len(images)
+    )
+    limit, key = settings.max_quarantined, f"domains.{job.item}.edges.max_quarantined"
+    quarantine.enforce(drawn.set_aside, total=len(images), limit=limit, key=key)
+    quarantine.write(artifact("edges", job.item, "quarantine.csv"), drawn.set_aside)
+    maps = {name: drawn[name]["edges"] for name in drawn.keys}
+    write_shards(artifact("edges", job.item, "edges"), maps, shards=settings.shards, suffix=".png")
+
+    ids = sheets.choose(maps, 12)
+    shown = {name: decode(images[name]) for name in ids}
+    sheets.write_sheet(
+        sheet("edges", job.item),
+        f"Edges · {job.item}",
+        [sheets.edge_maps(shown, {name: decode_grey(maps[name]) for name in ids})],
+        subtitle=f"{len(ids)} of {len(maps)} pictures",
+    )
+
+
+def make_worker(knobs: dict[str, float]) -> Worker:
+    """A worker that gives the grey PNG of a picture's edges."""
+    return PerItem(lambda item: {"edges": encode_png(draw_edges(decode(item.inputs[0]), **knobs))})

@@ -1,0 +1,97 @@
+"""Read the raw pictures of a domain: check each, and give it an id, a person and a split."""
+
+import json
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import quarantine
+from pipeline.engine import Item, PerItem, Worker
+from pipeline.errors import BadItem
+from pipeline.memo import Outputs
+from pipeline.people.pairs import assign_splits
+from pipeline.run import Job
+from pipeline.sources import Entry, Options, read
+from pipeline.sources.label_maps import decode_labels
+from pipeline.sources.pictures import check_picture, load_picture
+from stages.artifacts import artifact, write_keypoints, write_table
+
+log = logging.getLogger(__name__)
+
+
+def run(job: Job) -> None:
+    """Write `catalog.parquet`, `annotation.parquet`, `pairs.parquet` and `quarantine.csv`."""
+    settings, raw = job.domain.ingest, Path(job.domain.raw)
+    found = read(settings.source, raw, Options(domain=job.item))
+    for note in found.notes:
+        log.info("%s: %s", job.item, note)
+    unreadable: list[tuple[str, str]] = []
+    checked = job.map(
+        _items(raw, found.entries, found.label_paths, unreadable),
+        partial(make_worker, settings.min_size_px, settings.max_pixels, settings.vocabulary),
+        settings=(settings.min_size_px, settings.max_pixels, settings.vocabulary),
+        total=len(found.entries),
+    )
+    set_aside = found.set_aside + unreadable + checked.set_aside
+    limit, key = settings.max_quarantined, f"domains.{job.item}.ingest.max_quarantined"
+    quarantine.enforce(set_aside, total=len(found.entries) + len(found.set_aside), limit=limit, key=key)
+
+    accepted = [entry for entry in found.entries if entry.id in checked.keys]
+    splits = assign_splits(accepted, val=settings.val, test=settings.test)
+    sizes = {name: json.loads(checked[name]["size"]) for name in checked.keys}
+    rows = [
+        {
+            "id": entry.id,
+            "person": entry.person,
+            "pose": entry.pose,
+            "split": splits[entry.id],
+            "path": entry.path,
+            "labels": found.label_paths.get(entry.id, ""),
+            "width": sizes[entry.id][0],
+            "height": sizes[entry.id][1],
+        }
+        for entry in accepted
+    ]
+    write_table(artifact("ingest", job.item, "catalog.parquet"), pd.DataFrame(rows))
+    joints = {name: found.annotations[name] for name in checked.keys if name in found.annotations}
+    write_keypoints(artifact("ingest", job.item, "annotation.parquet"), joints)
+    pairs = pd.DataFrame(found.pairs, columns=["from", "to", "split"], dtype="string")
+    write_table(artifact("ingest", job.item, "pairs.parquet"), pairs)
+    # Rows of a pair list are set aside beside the pictures; they do not count as bad pictures.
+    quarantine.write(artifact("ingest", job.item, "quarantine.csv"), set_aside + found.pairs_set_aside)
+    if found.pairs_set_aside:
+        total = len(found.pairs) + len(found.pairs_set_aside)
+        quarantine.enforce(found.pairs_set_aside, total=total, limit=limit, key=f"{key} (for the pair list)")
+    log.info("%s: %d pictures of %d persons", job.item, len(rows), len({entry.person for entry in accepted}))
+
+
+def _items(
+    raw: Path, entries: list[Entry], labels: dict[str, str], unreadable: list[tuple[str, str]]
+) -> Iterator[Item]:
+    """The bytes of every picture and, where there is one, of its label map."""
+    for entry in entries:
+        try:
+            label = labels.get(entry.id, "")
+            data = (load_picture(raw, entry.path), load_picture(raw, label) if label else b"", label.encode())
+        except BadItem as bad:
+            unreadable.append((entry.id, str(bad)))
+        else:
+            yield Item(entry.id, data)
+
+
+def make_worker(min_size_px: int, max_pixels: int, vocabulary: str) -> Worker:
+    """A worker that gives the size of a good picture whose label map, if any, fits it."""
+
+    def check(item: Item) -> Outputs:
+        data, labels, name = item.inputs
+        picture = check_picture(data, min_size_px=min_size_px, max_pixels=max_pixels)
+        size = (picture.shape[1], picture.shape[0])
+        if name:
+            decode_labels(labels, name.decode(), vocabulary=vocabulary, size=size)
+        return {"size": json.dumps(size).encode()}
+
+    return PerItem(check)

@@ -1,0 +1,85 @@
+"""An eight-label map of every cropped picture: the user's map where there is one, else the parsing network's."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pipeline import quarantine
+from pipeline.engine import Item, Result, Worker
+from pipeline.errors import BadItem
+from pipeline.people import labels
+from pipeline.pictures import decode
+from pipeline.run import Job
+from pipeline.shards import ShardReader, write_shards
+from stages import sheets
+from stages.artifacts import artifact, sheet, weights_file
+
+# Pictures are parsed this many at a time, the last batch padded: part of the result, so it is no parameter.
+BATCH = 8
+
+
+class Parse:
+    """A worker: pictures in, indexed PNG out. The network is loaded once."""
+
+    def __init__(self, weights: Path, vocabulary: str, min_person: float) -> None:
+        from models.detectors.parsing import Parser
+
+        self.parser = Parser(weights, vocabulary=vocabulary)
+        self.min_person = min_person
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """`{"labels": PNG}` for each picture."""
+        maps = self.parser.parse([decode(item.inputs[0]) for item in items])
+        return [_accepted(found, self.min_person) for found in maps]
+
+
+def make_worker(weights: Path, vocabulary: str, min_person: float) -> Worker:
+    """The worker, built in the process that uses it."""
+    return Parse(weights, vocabulary, min_person)
+
+
+def _accepted(found: labels.LabelMap, min_person: float) -> Result:
+    share = float((found != labels.BACKGROUND).mean())
+    if share < min_person:
+        return BadItem(f"the person fills {share:.1%} of the picture (parsing.min_person: {min_person})")
+    return {"labels": labels.to_png(found)}
+
+
+def run(job: Job) -> None:
+    """Write the shards of label maps, `quarantine.csv` and the sheet."""
+    settings = job.domain.parsing
+    images = ShardReader(artifact("crop", job.item, "images"))
+    given = ShardReader(artifact("crop", job.item, "labels")) if settings.use_labels else {}
+    maps, set_aside = {}, []
+    for name in given:
+        outcome = _accepted(labels.from_png(given[name]), settings.min_person)
+        if isinstance(outcome, BadItem):
+            set_aside.append((name, f"label map: {outcome}"))
+        else:
+            maps[name] = outcome["labels"]
+
+    left = [name for name in images if name not in given]
+    weights = weights_file(settings.weights, f"domains.{job.item}.parsing.weights")
+    found = job.map(
+        (Item(name, (images[name],)) for name in left),
+        partial(make_worker, weights, settings.vocabulary, settings.min_person),
+        settings=(BATCH, settings.vocabulary, settings.min_person),
+        weights=weights,
+        batch=BATCH,
+        total=len(left),
+    )
+    maps |= {name: found[name]["labels"] for name in found.keys}
+    set_aside += found.set_aside
+    limit, key = settings.max_quarantined, f"domains.{job.item}.parsing.max_quarantined"
+    quarantine.enforce(set_aside, total=len(images), limit=limit, key=key)
+    quarantine.write(artifact("parsing", job.item, "quarantine.csv"), set_aside)
+    write_shards(artifact("parsing", job.item, "labels"), maps, shards=settings.shards, suffix=".png")
+
+    ids = sheets.choose(maps, 12)
+    shown = {name: decode(images[name]) for name in ids}
+    sheets.write_sheet(
+        sheet("parsing", job.item),
+        f"Parsing · {job.item}",
+        [sheets.label_maps(shown, {name: labels.from_png(maps[name]) for name in ids})],
+        subtitle=f"{len(ids)} of {len(maps)} pictures; {len(maps) - len(found)} maps from the user, the others from the network",
+    )

@@ -1,0 +1,39 @@
+"""How the report says the names that the artifacts use."""
+
+WORDS = {
+    "adgan": "ADGAN",
+    "pg2": "PG2",
+    "spt": "SPT",
+    "dpig": "DPIG",
+    "scagan": "SCA-GAN",
+    "copy_source": "copy the source",
+    "mean_person": "mean person",
+    "nearest": "nearest training neighbour",
+    "oracle": "the target itself",
+    "ssim": "SSIM",
+    "ssim_mask": "SSIM in the person's mask",
+    "psnr": "PSNR, dB",
+    "psnr_mask": "PSNR in the person's mask, dB",
+    "l1": "L1",
+    "l1_mask": "L1 in the person's mask",
+    "fid": "FID",
+    "kid": "KID",
+    "lpips": "LPIPS",
+    "pckh": "PCKh@0.5",
+    "miou": "mIoU",
+    "figures": "rendered people",
+    "ingest": "pictures read",
+    "crop": "cropped",
+    "keypoints": "key points found",
+    "parsing": "parsed into labels",
+    "edges": "edges drawn",
+    "pairs": "paired",
+    "pack": "packed",
+    "pretrain": "Pretraining",
+    "finetune": "Fine-tuning",
+}
+
+
+def spoken(name: str) -> str:
+    """The name as one says it; an unknown one without its underscores."""
+    return WORDS.get(name, name.replace("_", " "))

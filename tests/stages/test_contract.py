@@ -1,0 +1,128 @@
+"""What every data stage promises, whatever it does: the same tests run on each of them, on rendered people."""
+
+import dataclasses
+import json
+import random
+import shutil
+import time
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.imports import ROOT
+from pipeline.params import load
+from pipeline.run import Job
+from tests.stages.conftest import DATA_STAGES, Project
+
+OUTS = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+MAPS_ITEMS = ("figures", "crop", "keypoints", "parsing", "edges")
+
+pytestmark = pytest.mark.parametrize("stage", DATA_STAGES)
+
+
+def outs(stage, domain="source"):
+    return [path.replace("${key}", domain).removeprefix("data/") for path in OUTS[stage]["do"]["outs"]]
+
+
+def result(project, stage):
+    return {name: data for path in outs(stage) for name, data in project.files(path).items()}
+
+
+def last_record(project):
+    return json.loads((project.folder / "runs.jsonl").read_text().splitlines()[-1])
+
+
+def forget(project, stage, cache=True):
+    for path in outs(stage):
+        target = project.path(path)
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+    if cache:
+        shutil.rmtree(project.folder / ".cache", ignore_errors=True)
+
+
+@pytest.fixture
+def project(packed_project, tmp_path):
+    """A copy of the packed project that a test may change."""
+    shutil.copytree(packed_project.folder, tmp_path / "project", symlinks=True)
+    copy = Project.__new__(Project)
+    copy.folder, copy.raw = tmp_path / "project", json.loads(json.dumps(packed_project.raw))
+    return copy
+
+
+def test_same_input_same_bytes_without_any_cache(stage, project):
+    before = result(project, stage)
+    forget(project, stage)
+    project.run(f"{stage}@source")
+    assert before
+    assert result(project, stage) == before
+
+
+def test_a_second_run_computes_nothing(stage, project):
+    before = result(project, stage)
+    forget(project, stage, cache=False)
+    project.run(f"{stage}@source")
+    assert result(project, stage) == before
+    if stage in MAPS_ITEMS:
+        record = last_record(project)
+        assert record["computed"] == 0
+        assert record["items"] + record["set_aside"] == 8
+
+
+def test_several_processes_give_the_same_bytes(stage, project):
+    before = result(project, stage)
+    project.change(**{"engine.kind": "processes", "engine.workers": 2})
+    forget(project, stage)
+    project.run(f"{stage}@source")
+    assert result(project, stage) == before
+
+
+def test_killed_and_resumed_equals_straight(stage, project):
+    before = result(project, stage)
+    for moment in random.Random(stage).sample(range(2, 40), 1):
+        forget(project, stage)
+        process = project.start(f"{stage}@source")
+        time.sleep(moment / 10)
+        process.kill()
+        process.wait()
+        project.run(f"{stage}@source")
+        assert result(project, stage) == before
+
+
+def test_every_parameter_that_is_read_is_listed(stage, packed_project, monkeypatch, tmp_path):
+    shutil.copytree(packed_project.folder, tmp_path / "project", symlinks=True)
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    read = set()
+    job = Job(stage, "source", watched(load(), "", read))
+    __import__(f"stages.{stage}", fromlist=["run"]).run(job)
+    listed = [path.replace("${key}", "source") for path in OUTS[stage]["do"]["params"]]
+    for path in read:
+        if path.startswith("engine"):
+            continue
+        assert any(path == key or path.startswith(f"{key}.") for key in listed), f"{stage} reads {path}: list it"
+
+
+def watched(value, path, read):
+    """A copy of the parameters that notes in `read` every leaf that is looked at."""
+    if not dataclasses.is_dataclass(value):
+        return value
+    kind = type(value)
+
+    def look(self, name):
+        found = object.__getattribute__(self, name)
+        if name in kind.__dataclass_fields__ and not isinstance(found, dict) and not dataclasses.is_dataclass(found):
+            read.add(f"{path}{name}")
+        return found
+
+    spy = type(kind.__name__, (kind,), {"__getattribute__": look})
+    fields = {}
+    for item in dataclasses.fields(value):
+        found = getattr(value, item.name)
+        if isinstance(found, dict):
+            fields[item.name] = {key: watched(inner, f"{path}{item.name}.{key}.", read) for key, inner in found.items()}
+        else:
+            fields[item.name] = watched(found, f"{path}{item.name}.", read)
+    made = object.__new__(spy)
+    for name, found in fields.items():
+        object.__setattr__(made, name, found)
+    return made
