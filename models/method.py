@@ -95,7 +95,7 @@ class Method(nn.Module, ABC):
     def let_learn(self, choice: str) -> None:
         """Freeze every parameter that `trainable[choice]` does not name."""
         if choice not in self.trainable:
-            raise SettingsError(f"train: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
+            raise SettingsError(f"learn: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
 

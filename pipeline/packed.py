@@ -126,7 +126,9 @@ class Pack:
         try:
             with h5py.File(self.path, "r") as file:
                 if file.attrs.get("schema") != SCHEMA:
-                    raise UserError(f"{path}: schema {file.attrs.get('schema')}, this version reads {SCHEMA}; pack it again")
+                    raise UserError(
+                        f"{path}: schema {file.attrs.get('schema')}, this version reads {SCHEMA}; pack it again"
+                    )
                 self.attributes = dict(file.attrs)
                 self.names: list[str] = list(file["names"].asstr()[:])
                 self.persons: list[str] = list(file["persons"].asstr()[:])

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-
 Bytes = NDArray[np.uint8]
 
 

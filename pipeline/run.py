@@ -55,10 +55,9 @@ class Job:
         """The store of finished items."""
         return Memo(self.cache / "memo" / f"{self.stage}.sqlite")
 
-    def progress(self, values: Sequence[T]) -> Iterator[T]:
+    def progress(self, values: Sequence[T], title: str = "") -> Iterator[T]:
         """`values` one by one behind a progress bar."""
-        self.notes["items"] = len(values)
-        yield from tqdm(values, desc=f"{self.stage}@{self.item}", unit="item", mininterval=0.5)
+        yield from tqdm(values, desc=title or f"{self.stage}@{self.item}", unit="item", mininterval=0.5)
 
     def map(
         self,

@@ -56,3 +56,8 @@ def weights_file(path: str, key: str) -> Path:
             f"{key}: there is no file {path}; name a weights file, or run `make detectors` for the shipped ones"
         )
     return Path(path)
+
+
+def curves(stage: str, method: str) -> Path:
+    """The folder of a training's curves."""
+    return DATA / "curves" / stage / method

@@ -22,6 +22,9 @@ from pipeline.sources.pictures import check_picture, load_picture
 from stages import sheets
 from stages.artifacts import artifact, read_keypoints, sheet, weights_file, write_keypoints, write_table
 
+# A person is looked for on the whole picture, scaled to this longer side.
+SEARCH_EDGE_PX = 512
+
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
@@ -45,7 +48,11 @@ def run(job: Job) -> None:
     if settings.mode == "person":
         weights = weights_file(job.domain.keypoints.weights, f"domains.{job.item}.keypoints.weights")
     cropped = job.map(
-        _items(raw, catalog), partial(make_worker, cut, weights), settings=cut, weights=weights, total=len(catalog)
+        _items(raw, catalog),
+        partial(make_worker, cut, weights),
+        settings=(cut, SEARCH_EDGE_PX),
+        weights=weights,
+        total=len(catalog),
     )
     limit, key = settings.max_quarantined, f"domains.{job.item}.crop.max_quarantined"
     quarantine.enforce(cropped.set_aside, total=len(catalog), limit=limit, key=key)
@@ -80,10 +87,15 @@ def make_worker(cut: Cut, weights: Path | None) -> Worker:
 
 def _person_finder(weights: Path) -> Callable[[Bytes], Box | None]:
     """A function that gives the box of a picture's main person, found on the picture scaled to 512 px."""
-    from models.detectors.pose import PoseDetector, find_box
+    from models.detectors.pose import PoseDetector, choose_person
 
-    detector = PoseDetector(weights)
-    return lambda picture: find_box(detector, picture)
+    detector = PoseDetector(weights, edge_px=SEARCH_EDGE_PX)
+
+    def find(picture: Bytes) -> Box | None:
+        person, _ = choose_person(detector.detect([picture])[0], picture.shape[1], picture.shape[0])
+        return person.box if person else None
+
+    return find
 
 
 def _move(outputs: Outputs) -> Move:

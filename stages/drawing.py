@@ -71,10 +71,10 @@ def _dot(draw: ImageDraw.ImageDraw, place: tuple[float, float], radius: float, c
     if filled:
         draw.ellipse((x - radius - rim, y - radius - rim, x + radius + rim, y + radius + rim), fill=INK)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
-    else:
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=INK, width=round(radius * 0.85))
-        inner = radius - rim / 2
-        draw.ellipse((x - inner, y - inner, x + inner, y + inner), outline=colour, width=round(radius * 0.45))
+        return
+    wide, inner = radius * 1.35, radius * 1.2
+    draw.ellipse((x - wide, y - wide, x + wide, y + wide), outline=INK, width=round(radius * 0.72))
+    draw.ellipse((x - inner, y - inner, x + inner, y + inner), outline=colour, width=round(radius * 0.42))
 
 
 def draw_heat(image: Bytes, heat: Bytes, colour: Colour) -> Bytes:

@@ -62,6 +62,7 @@ def run(job: Job) -> None:
 
 def make_worker(specs: dict[str, FigureSpec]) -> Worker:
     """A worker that gives picture, label map, joints and yaw of a figure."""
+
     def draw(item: Item) -> Outputs:
         figure = render(specs[item.id], width=WIDTH, height=HEIGHT)
         return {

@@ -1,4 +1,4 @@
-"""18 joints of the person in every cropped picture: the user's annotation where there is one, else the pose network's."""
+"""18 joints of the person in every picture: the annotation that came with it, or else the pose network's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,11 +47,12 @@ class Detect:
         pictures = [decode(item.inputs[0]) for item in items]
         for picture, people in zip(pictures, self.detector.detect(pictures), strict=True):
             height, width = picture.shape[:2]
-            person, comparable = choose_person(people, width, height)
+            person, others = choose_person(people, width, height)
             if person is None:
                 results.append(BadItem("no person was found"))
-            elif comparable > self.accept.max_people:
-                results.append(BadItem(f"{comparable} people of comparable size (keypoints.max_people)"))
+            elif others + 1 > self.accept.max_people:
+                limit = self.accept.max_people
+                results.append(BadItem(f"{others + 1} people of comparable size (keypoints.max_people: {limit})"))
             else:
                 reason = _missing(person.joints, self.accept.min_joints)
                 results.append(BadItem(reason) if reason else {"joints": person.joints.astype("<f4").tobytes()})

@@ -16,7 +16,9 @@ def run(job: Job) -> None:
     settings = job.domain.pairs
     catalog = pd.read_parquet(artifact("ingest", job.item, "catalog.parquet"))
     joints = read_keypoints(artifact("keypoints", job.item, "keypoints.parquet"))
-    have = [ShardReader(artifact(stage, job.item, folder)) for stage, folder in (("parsing", "labels"), ("edges", "edges"))]
+    have = [
+        ShardReader(artifact(stage, job.item, folder)) for stage, folder in (("parsing", "labels"), ("edges", "edges"))
+    ]
     rows = catalog[[name in joints and all(name in reader for reader in have) for name in catalog["id"]]]
     write_table(artifact("pairs", job.item, "accepted.parquet"), rows[["id"]].sort_values("id"))
 

@@ -45,7 +45,7 @@ def test_only_params_opens_params_yaml():
         path = file_of(module)
         if module.startswith("models.detectors") or module == "pipeline.params":
             continue
-        assert "params.yaml\").open" not in path.read_text()
+        assert 'params.yaml").open' not in path.read_text()
         assert "YAML(" not in path.read_text(), f"{module} reads YAML"
 
 

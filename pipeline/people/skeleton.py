@@ -39,10 +39,10 @@ LIMBS = (
     (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
 
-# The 23 limbs that the body masks of PG2 and Deformable GAN are made of: they close the torso.
+# The 23 limbs that the body masks of PG2 and Deformable GAN are made of: they close torso and head.
 MASK_LIMBS = (
     *LIMBS,
-    (2, 16), (5, 17), (2, 8), (5, 11), (8, 11), (2, 5),
+    (1, 16), (1, 17), (8, 11), (5, 11), (2, 8), (16, 17),
 )  # fmt: skip
 
 # Position of the joint that a left-right flip puts in each place.

@@ -32,7 +32,7 @@ def paint_skin(face: Face, place: Floats) -> Floats:
     cheek = np.exp(-(((x - 0.047) / 0.02) ** 2 + ((y - 0.69) / 0.02) ** 2)) * front
     _mix(out, np.array(face.skin) * [1.05, 0.80, 0.78], cheek * (0.25 + 0.35 * face.make_up))
     beard = np.clip((0.672 - y) / 0.02, 0, 1) * np.clip((0.115 - np.hypot(x, (y - 0.70))) / 0.02, 0, 1) * (z > 0.05)
-    moustache = ((np.abs(y - 0.6725) < 0.0055) & (x < 0.028)).astype(np.float32)
+    moustache = np.clip(1.3 - np.hypot(x / 0.027, (y - 0.6725 + 0.25 * x * x / 0.027) / 0.0055), 0, 1)
     _mix(out, face.brow, np.maximum(beard, moustache) * front * face.beard * 0.85 * (y > 0.608))
     lip = 1 - np.hypot(x / 0.0265, (y - 0.6595) / np.where(y > 0.6595, 0.0085, 0.0105))
     _mix(out, face.lips, np.clip(lip * 4, 0, 1) * front)
@@ -58,7 +58,7 @@ def paint_drawn(face: Face, place: Floats) -> Floats:
     """(N, 3) colours of a drawn face: large eyes with lashes and lights, thin brows, a small mouth."""
     side, x, y, z = np.sign(place[:, 0]), np.abs(place[:, 0]), place[:, 1], place[:, 2]
     out = np.tile(np.array(face.skin, np.float32), (len(x), 1))
-    front = (z > 0.05) & (y > 0.60)
+    front = (z > 0.085) & (y > 0.60)
     wide, tall = 0.0255 * face.eye_size, 0.0300 * face.eye_size
     u, v = (x - 0.0375) / wide, (y - 0.714) / tall
     ball = np.hypot(u, v)
@@ -72,8 +72,8 @@ def paint_drawn(face: Face, place: Floats) -> Floats:
     _set(out, front & (ball < 1) & (iris < 0.86) & (v < -0.25), np.clip(np.array(face.iris) * 1.5 + 0.1, 0, 1))
     _set(out, front & (np.hypot((u + 0.05) / 0.34, v / 0.48) < 1), np.array(face.iris) * 0.12)
     _set(out, front & (np.hypot(u * side - 0.22 * 1, v - 0.36) < 0.24), (1.0, 1.0, 1.0))
-    lash = (ball >= 0.97) & (ball < 1.22) & (v > 0.12)
-    corner = (u > 0.55) & (u < 1.3) & (np.abs(v - 0.45) < 0.16)
+    lash = (ball >= 0.97) & (ball < 1.16) & (v > 0.10)
+    corner = (u > 0.75) & (u < 1.22) & (np.abs(v - 0.42 - 0.25 * (u - 0.75)) < 0.11)
     _set(out, front & (lash | corner), np.array(face.brow) * 0.35)
     brow = (np.abs(y - 0.757 - 0.006 * np.sin(np.clip((x - 0.015) / 0.045, 0, 1) * 2.6)) < 0.0026) & (x > 0.016) & (x < 0.056)
     _set(out, front & brow, face.brow)

@@ -77,6 +77,8 @@ class Garment:
         x, y = np.abs(place[:, 0]), place[:, 1]
         out = np.full(len(place), self.thickness, np.float32)
         if self.kind in ("top", "jacket"):
+            near_neck = np.clip(_neckline(self.neck, place) / 0.06, 0, 1)
+            out *= np.where(x < 0.16, 0.3 + 0.7 * near_neck, 1.0)
             out += self.flare * np.clip(0.35 - y, 0, 0.5) * (x < 0.25)
             along = Spots(place, np.ones(len(place), np.float32)).along_arm()
             out += np.where((x > 0.2) & (y > 0.1), self.flare * 0.10 * np.clip(along, 0, 0.3) / 0.3, 0)

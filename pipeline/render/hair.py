@@ -46,7 +46,7 @@ class HairMesh:
 
 def hairline(angle_deg: Floats, fringe: float) -> Floats:
     """(N) the height of the edge of the hair on the skin."""
-    line = np.interp(np.abs(angle_deg), *HAIRLINE)
+    line = np.interp(np.abs(angle_deg), *HAIRLINE) + 0.0025 * np.sin(angle_deg / 11.0) * (np.abs(angle_deg) < 60)
     return (line - fringe * np.clip((62 - np.abs(angle_deg)) / 12, 0, 1)).astype(np.float32)
 
 
@@ -57,7 +57,7 @@ def angle_of(place: Floats) -> Floats:
 
 def hangs(hair: Hair) -> bool:
     """Whether the style has hair that hangs below the skull."""
-    return hair.style in ("bob", "long", "twin")
+    return hair.style in ("bob", "long")
 
 
 def inside(hair: Hair, angle: Floats, hanging: Floats, place: Floats) -> Floats:

@@ -111,14 +111,17 @@ def _with_shadow(behind: Floats, camera: tracing.Camera, surface: assembly.Surfa
 
 
 def _ink(hits: tracing.Hits, fine: tuple[int, int]) -> NDArray[np.bool_]:
-    count = fine[0] * fine[1]
+    """(N) which of the fine pixels are outline; within face and hair only silhouettes are drawn, around the mouth nothing."""
+    count, shape = fine[0] * fine[1], (fine[1], fine[0])
     layer, depth, normal = np.full(count, -1, np.int16), np.full(count, 99.0, np.float32), np.zeros((count, 3), np.float32)
     layer[hits.ray], depth[hits.ray], normal[hits.ray] = hits.layer, hits.depth, hits.normal
     layer[layer == assembly.EYES] = assembly.SKIN
-    face = np.zeros(count, bool)
-    face[hits.ray] = (hits.place[:, 1] > 0.63) & (hits.layer != assembly.HAIR)
-    shape = (fine[1], fine[0])
-    return shading.ink(layer.reshape(shape), depth.reshape(shape), normal.reshape(*shape, 3), face.reshape(shape), 2).ravel()
+    calm, mouth = np.zeros(count, bool), np.zeros(count, bool)
+    calm[hits.ray] = (hits.place[:, 1] > 0.63) & (hits.hanging < 1.5)
+    x, y = np.abs(hits.place[:, 0]), hits.place[:, 1]
+    mouth[hits.ray] = (hits.layer == assembly.SKIN) & (x < 0.034) & (y > 0.635) & (y < 0.682) & (hits.place[:, 2] > 0.03)
+    lines = shading.ink(layer.reshape(shape), depth.reshape(shape), normal.reshape(*shape, 3), calm.reshape(shape), 2)
+    return lines.ravel() & ~mouth
 
 
 def _photograph(picture: Floats, spec: FigureSpec) -> NDArray[np.uint8]:

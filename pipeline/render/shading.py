@@ -107,7 +107,7 @@ def _wrinkled(hits: Hits) -> Floats:
     normal = hits.normal.copy()
     cloth = hits.layer >= FIRST_GARMENT
     place = hits.place[cloth]
-    for seed, (size, strength) in enumerate(((16.0, 0.26), (40.0, 0.12))):
+    for seed, (size, strength) in enumerate(((15.0, 0.15), (38.0, 0.06))):
         stretch = np.float32([size * 0.6, size, size * 0.6])
         at = place * stretch
         here = patterns.noise(at, 31 + seed)
@@ -158,8 +158,8 @@ def drawn(hits: Hits, colour: Floats, light: Light, axes: NDArray[np.float64], v
     return out.astype(np.float32)
 
 
-def ink(layer: NDArray[np.int16], depth: Floats, normal: Floats, face: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
-    """(H, W) where outlines run: between layers, where depth jumps, and in sharp creases outside the face."""
+def ink(layer: NDArray[np.int16], depth: Floats, normal: Floats, calm: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
+    """(H, W) where outlines run: between layers, where depth jumps, and in sharp creases; no creases where calm."""
     edge = np.zeros(layer.shape, bool)
     for axis in (0, 1):
         a = [slice(None)] * 2
@@ -167,7 +167,7 @@ def ink(layer: NDArray[np.int16], depth: Floats, normal: Floats, face: NDArray[n
         a[axis], b[axis] = slice(None, -1), slice(1, None)
         here, there = tuple(a), tuple(b)
         jump = np.abs(depth[here] - depth[there]) > 0.028
-        crease = ((normal[here] * normal[there]).sum(axis=-1) < 0.45) & (layer[here] >= 0) & (layer[there] >= 0) & ~face[here]
+        crease = ((normal[here] * normal[there]).sum(axis=-1) < 0.45) & (layer[here] >= 0) & (layer[there] >= 0) & ~calm[here]
         line = (layer[here] != layer[there]) | jump | crease
         edge[here] |= line
         edge[there] |= line

@@ -116,7 +116,7 @@ def draw_hair(rng: np.random.Generator, shape: dict[str, float], female: bool) -
         style = pick_weighted(rng, {"long": 3, "bob": 2, "bun": 1.4, "ponytail": 1.6, "short": 0.6, "afro": shape["african"]})
     else:
         style = pick_weighted(rng, {"short": 4, "crop": 2, "bald": 0.5, "bun": 0.15, "long": 0.25, "afro": 0.6 * shape["african"]})
-    fringe = rng.uniform(0.025, 0.042) if style in ("bob", "long", "ponytail") and rng.random() < 0.45 else rng.uniform(0, 0.008)
+    fringe = rng.uniform(0.025, 0.042) if style in ("bob", "long", "ponytail") and rng.random() < 0.45 else rng.uniform(-0.010, 0.007)
     if style == "crop":
         fringe = 0.0
     ends = rng.uniform(0.595, 0.645) if style == "bob" else rng.uniform(0.36, 0.52)

@@ -56,7 +56,7 @@ def embed(path: Path, *, width: int, quality: int) -> dict[str, str | int]:
 
 def _encode(picture: Image.Image, kind: str, quality: int) -> tuple[str, bytes]:
     buffer = io.BytesIO()
-    options = {"quality": quality, "subsampling": 0, "optimize": True} if kind == "JPEG" else {"compress_level": 6}
+    options = {"quality": quality, "subsampling": 0} if kind == "JPEG" else {"compress_level": 6}
     picture.save(buffer, kind, **options)
     return kind, buffer.getvalue()
 

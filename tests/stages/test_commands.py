@@ -127,7 +127,10 @@ def test_a_name_may_be_shortened(project, given):
         (["pack", "--domain", "source", "--item", "mage/rum"], "did you mean mage/run"),
         (["pack", "--domain", "source", "--item", "zzz"], "it has 3: mage/idle, mage/run, rogue_sit"),
         (["edges", "--domain", "source", "--item", "torn"], "ingest@source set this picture aside: not a readable"),
-        (["pack", "--domain", "target", "--item", "a"], "data/pack/target.h5 is not there yet: `dvc repro pack@target`"),
+        (
+            ["pack", "--domain", "target", "--item", "a"],
+            "data/pack/target.h5 is not there yet: `dvc repro pack@target`",
+        ),
         (["crop", "--domain", "target", "--item", "a"], "`dvc repro crop@target` makes it"),
         (["crop", "--domain", "nowhere", "--item", "a"], "there is no domain 'nowhere'"),
         (["crop", "--domain", "source", "--item", "rogue_sit", "--out", "a.jpg"], "ends in .png"),

@@ -1,0 +1,26 @@
+"""Training curves by DVCLive, in the form that the trainer logs them."""
+
+from pathlib import Path
+
+import numpy as np
+from dvclive import Live
+from numpy.typing import NDArray
+
+
+class Curves:
+    """Writes scalars as `plots/metrics/*.tsv` and sample pictures as `plots/images/*.png` below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        # The pipeline's own dvc.yaml declares these files; DVCLive writes none and records no experiment.
+        self.live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Scalars after `step` steps."""
+        self.live.step = step
+        for name, value in values.items():
+            self.live.log_metric(name, value)
+        self.live.make_summary()
+
+    def samples(self, step: int, sheet: NDArray[np.uint8]) -> None:
+        """The newest sheet of samples."""
+        self.live.log_image("samples.png", sheet)

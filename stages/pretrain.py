@@ -1,0 +1,41 @@
+"""Train a method on the domain `pretrain.domain`."""
+
+from typing import Any
+
+from models.data import Pairs
+from models.method import build, save
+from models.settings import read_settings
+from models.training import TrainingSettings, train
+from pipeline.packed import Pack
+from pipeline.run import Job
+from stages.artifacts import artifact, curves, pack
+from stages.curves import Curves
+
+
+def run(job: Job) -> None:
+    """Write `data/pretrain/<method>/weights.safetensors` and its curves."""
+    params = job.params
+    settings = training_settings(params.pretrain, "pretrain", params.seed)
+    method = build(job.item, params.methods[job.item], seed=params.seed)
+    packed = Pack(pack(params.pretrain_domain))
+    trained = train(
+        method,
+        Pairs(packed, packed.pairs("train")),
+        settings,
+        validation=held_out_pairs(packed),
+        logger=Curves(curves("pretrain", job.item)),
+        work_dir=job.cache / "runs" / f"pretrain-{job.item}",
+    )
+    save(artifact("pretrain", job.item, "weights.safetensors"), trained)
+
+
+def training_settings(section: dict[str, Any], name: str, seed: int) -> TrainingSettings:
+    """The trainer's settings from a section of params.yaml, without the keys that are the stage's."""
+    values = {key: value for key, value in section.items() if key != "domain"}
+    return read_settings(TrainingSettings, values | {"seed": seed}, where=name)
+
+
+def held_out_pairs(packed: Pack) -> Pairs:
+    """The pairs that are looked at while training: the validation pairs, or training pairs where there are none."""
+    rows = packed.pairs("val")
+    return Pairs(packed, rows if len(rows) else packed.pairs("train"))

@@ -1,0 +1,171 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.adgan import Generator, TextureEncoder, one_hot
+from models.data import take
+from models.discriminators import ResidualDiscriminator
+from models.method import build
+
+SHAPES = Path(__file__).parents[3] / "shared" / "reference" / "shapes"
+SMALL = {"width": 0.05, "scale": 1.0, "perceptual": 0, "contextual": 0}
+
+
+def _conv(name: str, outputs: int, inputs: int, kernel: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
+
+
+def _generator_shapes() -> dict[str, tuple[int, ...]]:
+    """The table of the specification, written out."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for index, (outputs, inputs, kernel) in enumerate([(64, 18, 7), (128, 64, 4), (256, 128, 4)]):
+        shapes |= _conv(f"enc_content.model.{index}.conv", outputs, inputs, kernel)
+    for block in range(8):
+        for half in range(2):
+            shapes |= _conv(f"enc_content.model.3.model.{block}.model.{half}.conv", 256, 256, 3)
+            shapes |= _conv(f"dec.model.0.model.{block}.model.{half}.conv", 256, 256, 3)
+            for statistic in ("mean", "var"):
+                shapes[f"dec.model.0.model.{block}.model.{half}.norm.running_{statistic}"] = (256,)
+    for number, (outputs, inputs, kernel) in enumerate([(64, 3, 7), (128, 128, 4), (256, 256, 4), (512, 512, 4)], 1):
+        shapes |= _conv(f"enc_style.conv{number}.conv", outputs, inputs, kernel)
+    shapes |= _conv("enc_style.model.1", 64, 1024, 1)
+    inputs, index = 3, 0
+    for channels, count in [(64, 2), (128, 2), (256, 4), (512, 4), (512, 4)]:
+        for _ in range(count):
+            shapes |= _conv(f"enc_style.vgg.{index}", channels, inputs, 3)
+            inputs, index = channels, index + 2
+        index += 1
+    for index, (outputs, inputs) in {2: (128, 256), 4: (64, 128)}.items():
+        shapes |= _conv(f"dec.model.{index}.conv", outputs, inputs, 5)
+        shapes |= {f"dec.model.{index}.norm.gamma": (outputs,), f"dec.model.{index}.norm.beta": (outputs,)}
+    shapes |= _conv("dec.model.5.conv", 3, 64, 7)
+    for name, outputs, inputs in [("fc", 512, 512), ("mlp.model.0", 256, 512), ("mlp.model.1", 256, 256)]:
+        shapes |= {f"{name}.fc.weight": (outputs, inputs), f"{name}.fc.bias": (outputs,)}
+    return shapes | {"mlp.model.2.fc.weight": (8192, 256), "mlp.model.2.fc.bias": (8192,)}
+
+
+def _shapes(module: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in module.state_dict().items()}
+
+
+def _listed(name: str) -> dict[str, tuple[int, ...]]:
+    path = SHAPES / f"{name}.txt"
+    if not path.is_file():
+        pytest.skip(f"{name}.txt is not there")
+    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    return {key: tuple(int(number) for number in shape[1:-1].split(",") if number.strip()) for key, shape, _ in rows}
+
+
+@pytest.fixture(scope="module")
+def full_size() -> Generator:
+    with torch.device("meta"):
+        return Generator(width=1.0, texture_vgg="vgg19")
+
+
+def test_generator_has_the_published_entries(full_size):
+    assert _shapes(full_size) == _generator_shapes()
+    assert sum(parameter.numel() for parameter in full_size.parameters()) == 48_799_299
+    assert sum(parameter.numel() for parameter in full_size.parameters() if parameter.requires_grad) == 28_774_915
+
+
+def test_generator_has_the_listed_entries(full_size):
+    assert _shapes(full_size) == _listed("adgen")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "norm", "dropout", "count"),
+    [
+        ("D_PB", 21, "instance", True, 3_975_424),
+        ("D_PP", 6, "instance", True, 3_928_384),
+        ("D_PB_market", 21, "batch", True, 3_977_408),
+        ("patn_D_PB_market", 21, "batch", True, 3_977_408),
+        ("patn_D_PP_market", 6, "batch", True, 3_930_368),
+    ],
+)
+def test_discriminators_have_the_published_entries(name, inputs, norm, dropout, count):
+    critic = ResidualDiscriminator(inputs, norm=norm, dropout=dropout)
+    assert sum(parameter.numel() for parameter in critic.parameters()) == count
+    assert _shapes(critic) == _listed(name)
+
+
+def test_the_critics_map_is_a_quarter_of_the_picture():
+    assert ResidualDiscriminator(6, width=0.25)(torch.rand(2, 6, 32, 24)).shape == (2, 64, 8, 6)
+
+
+@pytest.fixture
+def batch(train_pairs):
+    return take(train_pairs, 3, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("vgg", ["none", "vgg16"])
+def test_folded_masks_equal_a_loop_over_the_parts(batch, vgg):
+    generator = Generator(width=0.1, texture_vgg=vgg)
+    parsing = one_hot(batch.source_parsing)
+    alone = [generator.enc_style(batch.source * parsing[:, part : part + 1]) for part in range(8)]
+    torch.testing.assert_close(generator.encode(batch.source, parsing), torch.stack(alone, dim=1), atol=1e-6, rtol=1e-5)
+
+
+def test_one_hot_is_the_parsing_in_our_order(batch):
+    parsing = one_hot(batch.source_parsing)
+    assert parsing.shape == (3, 8, 64, 44)
+    torch.testing.assert_close(parsing.argmax(1), batch.source_parsing.long())
+    assert (parsing.sum(1) == 1).all()
+
+
+def test_a_part_that_is_not_there_has_one_code_for_everybody(batch):
+    codes = Generator(width=0.1).encode(batch.source, one_hot(batch.source_parsing))
+    skirt, face = codes[:, 5], codes[:, 2]
+    torch.testing.assert_close(skirt, skirt[:1].expand_as(skirt))
+    assert not torch.allclose(skirt, face)
+
+
+def test_texture_encoder_has_the_gradient_of_its_differences():
+    encoder = TextureEncoder(0.05, "none").double()
+    image = torch.rand(1, 3, 16, 16, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: encoder(x).square().sum(), image, fast_mode=True)
+
+
+def test_a_picture_has_the_batchs_size_at_any_scale(batch):
+    for scale in (0.5, 1.0):
+        image = build("adgan", SMALL | {"scale": scale}).generate(batch)
+        assert image.shape == (3, 3, 64, 44)
+        assert image.abs().max() <= 1
+
+
+def test_a_step_moves_every_network_in_the_papers_order(batch):
+    method = build("adgan", SMALL | {"texture_vgg": "vgg16", "perceptual": 1, "contextual": 0.1})
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    optimisers, order = method.optimisers("train"), []
+
+    def update(name: str, loss: torch.Tensor) -> None:
+        order.append(name)
+        optimisers[name].zero_grad()
+        loss.backward(inputs=[p for group in optimisers[name].param_groups for p in group["params"]])
+        optimisers[name].step()
+
+    terms = method.train_step(batch, update, "train", 0)
+    assert order == ["generator", "texture", "pose"]
+    assert terms.keys() == {"gan", "l1", "perceptual", "contextual", "critic_texture", "critic_pose"}
+    assert all(torch.isfinite(term) for term in terms.values())
+    for network in ("enc_content", "enc_style.conv1", "fc", "mlp", "dec"):
+        assert _moved(before, method, f"generator.{network}")
+    assert _moved(before, method, "critic_pose")
+    assert _moved(before, method, "critic_texture")
+    assert not _moved(before, method, "generator.enc_style.vgg")
+    assert not any("trunk" in key for key in method.state_dict())
+
+
+def _moved(before: dict[str, torch.Tensor], method: torch.nn.Module, prefix: str) -> bool:
+    state = method.state_dict()
+    keys = [key for key in before if key.startswith(prefix)]
+    assert keys
+    return any(not torch.equal(before[key], state[key]) for key in keys)
+
+
+def test_generator_starts_small_and_critics_as_pytorch_makes_them():
+    method = build("adgan", {"width": 0.25})
+    assert float(method.generator.enc_content.model[2].conv.weight.std()) == pytest.approx(0.02, rel=0.05)
+    # Kaiming-uniform with a = sqrt(5): deviation 1 / sqrt(3 x fan in)
+    weight = method.critic_pose.model[7].weight
+    assert float(weight.std()) == pytest.approx((3 * weight[0].numel()) ** -0.5, rel=0.05)
