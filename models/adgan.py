@@ -46,6 +46,7 @@ class AdganSettings:
     texture_vgg: str = setting("none", choices=("none", "vgg16", "vgg19"))
     pose_map: str = setting("gaussian", choices=("gaussian", "delta", "disc"))
     sigma_px: float = setting(6.0, low=0.5, high=50)
+    first_weights: str = setting("kaiming", choices=("kaiming", "original"))
     learning_rate: float = setting(1e-3, low=0, high=1)
     gan: float = setting(5.0, low=0)
     l1: float = setting(1.0, low=0)
@@ -187,7 +188,7 @@ class Adgan(Method):
         self.generator = Generator(width=settings.width, texture_vgg=settings.texture_vgg)
         self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=settings.width)
         self.critic_texture = ResidualDiscriminator(6, width=settings.width)
-        _initialise(self.generator)
+        _initialise(self.generator, settings.first_weights)
 
     def read_frozen(self) -> None:
         """Read the texture encoder's VGG."""
@@ -266,8 +267,19 @@ def _critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, condition: Tenso
     return (lsgan(on_real, is_real=True) + lsgan(on_fake, is_real=False)) / 2
 
 
-def _initialise(generator: nn.Module) -> None:
-    """N(0, 0.02) on the generator's weights; as in the original, biases and discriminators stay PyTorch's."""
+def _initialise(generator: Generator, kind: str) -> None:
+    """First weights of the generator; the discriminators keep PyTorch's.
+
+    `original`: N(0, 0.02), biases PyTorch's. At a small width hardly anything of the source then reaches the decoder, so
+    `kaiming` keeps the variance from layer to layer, and the AdaIN layers begin with a scale around 1.
+    """
     for module in generator.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            if kind == "original":
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+    if kind == "kaiming":
+        style = generator.mlp.model[-1].fc
+        nn.init.ones_(style.bias.view(-1, 2, generator.dec.channels)[:, 1])

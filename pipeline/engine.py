@@ -1,7 +1,7 @@
 """One map over items: in this process or in several. Order is kept, a bad item is set aside, the bytes are the same.
 
-A stage gives items (id and input bytes) and a worker; what was finished before comes from the memo. A worker is built once
-per process, by calling `make_worker`, and is called with a list of items; it returns one `Outputs` or `BadItem` for each.
+A stage gives items (id and input bytes) and a worker; what was finished before comes from the memo. A worker is built
+once per process, by calling `make_worker`, and is called with a list of items; it returns `Outputs` or `BadItem` for each.
 """
 
 import ctypes
@@ -138,7 +138,7 @@ def _batched(pending: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]
 def _spread(
     chunks: Iterable[list[_Pending]], make_worker: Callable[[], Worker], engine: Engine
 ) -> Iterator[tuple[list[_Pending], Sequence[Result]]]:
-    """(chunk, results) in order. A pool is started only when there is work for it, and few chunks are ever in flight."""
+    """(chunk, results) in order. A pool is started only when there is work for it; few chunks are ever in flight."""
     workers = engine.workers or os.cpu_count() or 1
     if engine.kind == "inline" or workers == 1:
         worker = None

@@ -5,5 +5,5 @@ class UserError(Exception):
     """Something that the user gave is wrong; the text names file or key, value and remedy."""
 
 
-class BadItem(Exception):
+class BadItem(Exception):  # noqa: N818
     """One item cannot be used; it is set aside with this reason and the work goes on."""

@@ -1,7 +1,7 @@
 """A typed view of params.yaml: every knob with its range. The only module that opens the file.
 
 An unknown key, a wrong type or a value out of range is a `ParamsError` that names the key, the value and what would do.
-The sections of the methods (`adgan`, ...) stay plain mappings: each system checks its own, and `pipeline` knows no network.
+The sections of the methods (`adgan`, ...) stay plain mappings: each system checks its own; `pipeline` knows no network.
 """
 
 import dataclasses

@@ -22,7 +22,7 @@ def read(path: Path) -> Rows:
 
 
 def enforce(rows: Rows, *, total: int, limit: float, key: str) -> None:
-    """UserError when more than `limit` (a share, the parameter `key`) of `total` items was set aside, or nothing is left."""
+    """UserError when more than `limit` (a share, the parameter `key`) of `total` was set aside, or nothing is left."""
     if (total and len(rows) > limit * total) or total <= len(rows):
         shown = "\n".join(f"  {name}: {reason}" for name, reason in sorted(rows)[:5])
         raise UserError(

@@ -1,7 +1,7 @@
 """Run one stage: `python -m pipeline.run STAGE[@ITEM]`, as dvc.yaml does.
 
-Reads and checks params.yaml, takes the lock of the stage's item, runs `stages.STAGE.run(job)`, and appends what it took to
-the git-ignored `runs.jsonl`. A mistake of the user's ends in one message and exit code 1, without a traceback.
+Reads and checks params.yaml, takes the lock of the stage's item, runs `stages.STAGE.run(job)`, and appends what it took
+to the git-ignored `runs.jsonl`. A mistake of the user's ends in one message and exit code 1, without a traceback.
 """
 
 import argparse
@@ -69,7 +69,7 @@ class Job:
         batch: int = 1,
         total: int | None = None,
     ) -> Results:
-        """Results of the worker on every item: those that code, `settings`, `weights` or input bytes changed are computed."""
+        """Results of the worker on every item; only what code, `settings`, `weights` or input bytes changed is computed."""
         parts = [self.stage.encode(), code_of(f"stages.{self.stage}"), repr(settings).encode()]
         if weights is not None:
             parts.append(weights.read_bytes())

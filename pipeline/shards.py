@@ -17,7 +17,7 @@ def shard_of(item_id: str, shards: int) -> int:
 
 
 def write_shards(folder: Path, items: Mapping[str, bytes], *, shards: int, suffix: str) -> None:
-    """Write `items` (id -> bytes) as `folder/00.tar`, `01.tar`, ...: sorted by id, fixed headers, each written atomically.
+    """Write `items` (id -> bytes) as `folder/00.tar`, `01.tar`, ...: sorted by id, fixed headers, each at once or not.
 
     Every shard is written, an empty one too, so the set of files does not depend on the items.
     """
@@ -37,7 +37,7 @@ def write_shards(folder: Path, items: Mapping[str, bytes], *, shards: int, suffi
 
 
 class ShardReader(Mapping[str, bytes]):
-    """The items of a folder of shards: `reader[id]` gives the bytes; iteration is sorted by id. One process, one reader."""
+    """The items of a folder of shards: `reader[id]` gives the bytes; iteration is sorted by id."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

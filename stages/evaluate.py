@@ -1,12 +1,13 @@
 """Score a method on the held-out pairs of every domain, beside the baseline that copies the source picture.
 
-Protocol `plain` (models/metrics/pictures.py). Intervals are drawn over persons. Where the truth of the extraction is known,
-that is for rendered people, key points and label maps are scored too.
+Protocol `plain` (models/metrics/pictures.py). Intervals are drawn over persons. Where the truth is known, that is for
+rendered people, the extraction of key points and label maps is scored too.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ COPY_SOURCE = "copy_source"
 BATCH = 8
 SHARDS = 4
 
+Row = dict[str, Any]
 Scores = dict[str, NDArray[np.float64]]
 
 
@@ -66,19 +68,15 @@ def _systems(job: Job, domain: str) -> dict[str, Path]:
     return {job.item: artifact("finetune", job.item, f"{domain}.safetensors"), f"{job.item}_pretrained": pretrained}
 
 
-def _score_domain(job: Job, domain: str, packed: Pack) -> list[dict[str, object]]:
+def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
     """Result rows of one domain; none where it has no test pairs. Writes its grid and its generated pictures."""
     settings = job.params.evaluate
     rows = packed.pairs("test")
-    # Spread evenly over the table, so that every person keeps a part of the pairs.
-    rows = (
-        rows[np.linspace(0, len(rows) - 1, min(len(rows), settings.max_pairs)).round().astype(int)]
-        if len(rows)
-        else rows
-    )
     if not len(rows):
-        _write_grid(job, domain, packed, rows, np.empty((0,)))
+        _write_grid(job, domain, packed, rows, np.empty((0, 0, 0, 3), np.uint8))
         return []
+    # Spread evenly over the table, so that every person keeps a part of the pairs.
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), settings.max_pairs)).round().astype(int)]
     pairs, scores, pictures = Pairs(packed, rows), {}, {}
     for name, path in _systems(job, domain).items():
         scores[name], pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
@@ -99,7 +97,7 @@ def _score_domain(job: Job, domain: str, packed: Pack) -> list[dict[str, object]
     return result
 
 
-def _row(job: Job, values: NDArray[np.float64], persons: list[str], described: dict[str, object]) -> dict[str, object]:
+def _row(job: Job, values: NDArray[np.float64], persons: list[str], described: Row) -> Row:
     settings = job.params.evaluate
     interval = bootstrap_mean(values, persons, draws=settings.bootstrap, seed=settings.seed)
     return described | vars(interval)

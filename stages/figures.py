@@ -56,7 +56,7 @@ def run(job: Job) -> None:
         sheet("figures", job.item),
         f"Figures · {job.item}",
         [sheets.pictures(shown)],
-        subtitle=f"{len(shown)} of {len(rendered)} pictures of {len({spec.person for spec in specs.values()})} rendered people",
+        subtitle=f"{len(shown)} of {len(rendered)} pictures of {settings.people} rendered people",
     )
 
 

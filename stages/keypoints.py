@@ -116,5 +116,5 @@ def _draw(job: Job, images: ShardReader, joints: dict[str, NDArray[np.float32]],
             sheets.skeletons(shown, {name: joints[name] for name in ids}),
             sheets.heat_maps(shown[ids[0]], maps, f"The 18 heat maps of {ids[0]}"),
         ],
-        subtitle=f"{len(ids)} of {len(joints)} pictures; {annotated} from the annotation, the others from the network",
+        subtitle=f"{len(ids)} of {len(joints)} pictures; {annotated} annotations came with them",
     )

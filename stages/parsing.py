@@ -81,5 +81,5 @@ def run(job: Job) -> None:
         sheet("parsing", job.item),
         f"Parsing · {job.item}",
         [sheets.label_maps(shown, {name: labels.from_png(maps[name]) for name in ids})],
-        subtitle=f"{len(ids)} of {len(maps)} pictures; {len(maps) - len(found)} maps from the user, the others from the network",
+        subtitle=f"{len(ids)} of {len(maps)} pictures; {len(maps) - len(found)} maps came with them",
     )

@@ -1,4 +1,4 @@
-"""Gather what the listed methods and domains gave, nothing else: one JSON for the report, one CSV, the metrics for DVC."""
+"""Gather what the listed methods and domains gave, nothing else: for the report, for people and for DVC."""
 
 import json
 from typing import Any
@@ -52,9 +52,6 @@ def _describe(domain: str) -> dict[str, Any]:
         for stage, count in entering.items()
     }
     pairs = {split: len(packed.pairs(split)) for split in SPLITS}
-    stages["pairs"] = {
-        "in": sum(pairs.values()) + len(bad["pairs"]),
-        "out": sum(pairs.values()),
-        "set_aside": len(bad["pairs"]),
-    }
+    kept, lost = sum(pairs.values()), len(bad["pairs"])
+    stages["pairs"] = {"in": kept + lost, "out": kept, "set_aside": lost}
     return {"persons": len(set(packed.persons)), "pictures": len(packed), "stages": stages, "pairs": pairs}

@@ -24,7 +24,7 @@ def right_joints(found: skeleton.Joints, true: skeleton.Joints, alpha: float = 0
 
 
 def distances(found: skeleton.Joints, true: skeleton.Joints) -> NDArray[np.float64]:
-    """(18,) pixels between a true joint and the one found, inf where none was found, nan where there is none to find."""
+    """(18,) pixels between a true joint and the one found, inf where none was found, nan where there is none."""
     away = np.hypot(*(found[:, :2] - true[:, :2]).T.astype(np.float64))
     return np.where(skeleton.is_present(true), np.where(skeleton.is_present(found), away, np.inf), np.nan)
 

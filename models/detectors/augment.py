@@ -1,4 +1,4 @@
-"""Random changes to a training picture, its joints and its label map: what makes rendered people stand for real ones."""
+"""Random changes to a training picture, its joints and its label map: so that rendered people stand for real ones."""
 
 import io
 import math

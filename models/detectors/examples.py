@@ -79,7 +79,9 @@ def write(path: Path, examples: Examples) -> None:
     with h5py.File(path, "w", track_order=False) as file:
         many = len(examples) > 0
         file.create_dataset("images", data=examples.images, chunks=(*chunk, 3) if many else None)
-        file.create_dataset("labels", data=examples.labels, chunks=chunk if many else None, compression=1 if many else None)
+        file.create_dataset(
+            "labels", data=examples.labels, chunks=chunk if many else None, compression=1 if many else None
+        )
         file.create_dataset("joints", data=examples.joints)
         file.create_dataset("has_labels", data=examples.has_labels)
         file.attrs["names"] = json.dumps(examples.names)
@@ -103,7 +105,7 @@ def read(path: Path) -> Examples:
 
 
 def read_photographs(folder: Path) -> Examples:
-    """The pictures of `folder/images` named in the annotation CSV beside it, with `labels8/<stem>.png` where there is one.
+    """The pictures of `folder/images` that the annotation CSV beside it names, with `labels8/<stem>.png` where there.
 
     The CSV has the field's form, `name: [18 y]: [18 x]` with -1 for missing. ValueError names the file, the line or the
     picture that does not fit (176x256, 8 labels).
@@ -159,6 +161,13 @@ def _label_map(path: Path) -> NDArray[np.uint8]:
     return vocabulary.merge(labels, "ours")
 
 
+def for_training(rendered: Path, photographs: Path, held_out_share: float) -> Examples:
+    """Rendered people, and the photographs that are not held out."""
+    real = read(photographs)
+    kept = [row for row, name in enumerate(real.names) if not is_held_out(name, held_out_share)]
+    return join([read(rendered), real.choose(np.array(kept, np.int64))])
+
+
 def is_held_out(name: str, share: float) -> bool:
-    """Whether the photograph `name` is kept for validation: by a hash, so adding pictures moves none to the other side."""
+    """Whether the photograph `name` is held out: by a hash, so that adding pictures moves none to the other side."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest()) < share * 2**32

@@ -37,9 +37,9 @@ class Parser:
     """Labels pictures with the network in `weights`, which knows the labels of `vocabulary` (a key of `labels.MERGE`).
 
     `weights` is a safetensors file of ours, or of any network of segmentation_models_pytorch with its `config.json` (or
-    `<name>.json`) beside it; `mean` and `std` there are ImageNet's unless given, `reduce` is 1. Pictures are scaled to `edge_px` on the
-    longer side for the network, `batch` at a time; in float32 on the CPU: a picture's labels depend on nothing but the
-    picture. ValueError names the file that does not fit.
+    `<name>.json`) beside it; `mean` and `std` there are ImageNet's unless given, `reduce` is 1. Pictures are scaled to
+    `edge_px` on the longer side for the network, `batch` at a time; in float32 on the CPU: a picture's labels depend on
+    nothing but the picture. ValueError names the file that does not fit.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Parser:
 
 
 def build(description: dict[str, Any]) -> nn.Module:
-    """The untrained network of a description; nothing is downloaded. ValueError for an unknown architecture or encoder."""
+    """The untrained network of a description; nothing is downloaded. ValueError if there is no such network."""
     own = {"mean", "std", "reduce"}
     options = {key: value for key, value in description.items() if not key.startswith("_") and key not in own}
     arch = str(description.get("_model_class", "Unet"))

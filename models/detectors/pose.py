@@ -120,15 +120,19 @@ def _people(annotations: list[Any], scaled: Picture, picture: Picture) -> list[P
     scale = (width / scaled.shape[1], height / scaled.shape[0])
     people = []
     for annotation in annotations:
-        joints = skeleton.move(
-            skeleton.from_coco17(annotation.data), offset=(0, 0), scale=scale, size=(width, height)
-        )
+        joints = skeleton.move(skeleton.from_coco17(annotation.data), offset=(0, 0), scale=scale, size=(width, height))
         x, y, box_width, box_height = annotation.bbox()
         corners = np.array([x, y, x + box_width, y + box_height], np.float64) * (scale * 2)
         corners = np.clip(corners, 0, [width - 1, height - 1] * 2)
         if skeleton.is_present(joints).any():
             x0, y0, x1, y1 = (float(v) for v in _round(corners))
-            people.append(Person(np.concatenate([_round(joints[:, :2]), joints[:, 2:]], axis=1), float(annotation.score), (x0, y0, x1, y1)))
+            people.append(
+                Person(
+                    np.concatenate([_round(joints[:, :2]), joints[:, 2:]], axis=1),
+                    float(annotation.score),
+                    (x0, y0, x1, y1),
+                )
+            )
     return sorted(people, key=lambda person: (-person.score, person.box))
 
 

@@ -41,6 +41,7 @@ class Lite0Pyramid(basenetworks.BaseNetwork):
         self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The finest level, which the coarser ones have been added to."""
         levels = self.encoder(x * self.scale + self.shift)
         merged = self.mix[-1](self.lateral[-1](levels[-1]))
         for level in range(len(levels) - 2, -1, -1):

@@ -37,7 +37,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if beside is None:
             raise ValueError(f"{path}: says nothing of its network; put a {path.stem}.json beside it")
         text = beside.read_text(encoding="utf-8")
-    return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}, json.loads(text)
+    return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}, json.loads(
+        text
+    )
 
 
 def read_pickle(path: Path, trusted: Collection[str]) -> Any:

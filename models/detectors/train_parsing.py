@@ -1,4 +1,7 @@
-"""Stage train_parsing: our parser from rendered people and, where there are some, photographs with label maps."""
+"""Stage train_parsing: our parser from rendered people and, where there are some, photographs with label maps.
+
+Run as `python -m models.detectors.train_parsing`.
+"""
 
 import numpy as np
 import segmentation_models_pytorch as smp
@@ -6,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.detectors import lite0, parsing
+from models.detectors import examples, lite0, parsing, settings, storage, training
 from models.detectors.training import Sample
 from pipeline.people import skeleton
 
@@ -17,7 +20,7 @@ def as_tensors(image: NDArray[np.uint8], joints: skeleton.Joints, labels: NDArra
 
 
 class Loss:
-    """Cross entropy plus dice: the first for every pixel, the second so that rare labels count as much as common ones."""
+    """Cross entropy plus dice: the first for every pixel, the second so that a rare label counts like any other."""
 
     def __init__(self) -> None:
         self.dice = smp.losses.DiceLoss("multiclass", smooth=1.0)
@@ -34,3 +37,31 @@ class Loss:
 def is_encoder(name: str) -> bool:
     """Whether a parameter belongs to the pretrained encoder."""
     return name.startswith("encoder.")
+
+
+def main() -> None:
+    """Write weights/parsing.safetensors."""
+    params, here = settings.read(), settings.HERE
+    torch.set_num_threads(1)
+    knobs = params.train_parsing
+    data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out_share)
+    data = data.choose(np.flatnonzero(data.has_labels))
+    network = parsing.build(parsing.DESCRIPTION)
+    if knobs.start is None:
+        lite0.load_imagenet(network.encoder.model)
+    else:
+        network.load_state_dict(storage.read(here / knobs.start)[0])
+    weights = training.fit(
+        network,
+        Loss(),
+        training.Stream(data, knobs, params.strength, as_tensors),
+        knobs,
+        is_encoder=is_encoder,
+        state_file=here / ".cache" / "train_parsing.pt",
+        curves=here / "curves" / "parsing",
+    )
+    storage.save(here / "weights" / "parsing.safetensors", weights, parsing.DESCRIPTION)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,9 @@
-"""Stage train_pose: our pose network from rendered people and, where there are some, photographs."""
+"""Stage train_pose: our pose network from rendered people and, where there are some, photographs.
 
-from pathlib import Path
+Run as `python -m models.detectors.train_pose`.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 import openpifpaf
@@ -8,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.detectors import posenet
+from models.detectors import examples, lite0, posenet, settings, storage, training
 from models.detectors.training import Sample
 from pipeline.people import skeleton
 
@@ -56,3 +59,44 @@ class Loss:
 def is_encoder(name: str) -> bool:
     """Whether a parameter belongs to the pretrained encoder."""
     return name.startswith("base_net.encoder.")
+
+
+def without_hidden_faces(joints: skeleton.Joints) -> skeleton.Joints:
+    """(N, 18, 3) without the eyes, ears and noses that are hidden (a score of 0.5): a back of the head has none.
+
+    Other hidden joints stay: where an elbow is behind the body can be told from the rest.
+    """
+    out = joints.copy()
+    face = [skeleton.NOSE, skeleton.RIGHT_EYE, skeleton.LEFT_EYE, skeleton.RIGHT_EAR, skeleton.LEFT_EAR]
+    hidden = out[:, face, 2] < 0.75
+    out[:, face] = np.where(hidden[..., None], np.asarray(skeleton.MISSING, np.float32), out[:, face])
+    return out
+
+
+def main() -> None:
+    """Write weights/pose.safetensors."""
+    params, here = settings.read(), settings.HERE
+    torch.set_num_threads(1)
+    knobs = params.train_pose
+    data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out_share)
+    data = replace(data, joints=without_hidden_faces(data.joints))
+    description = {"base": posenet.NAME, "width": posenet.WIDTH}
+    network = posenet.build(description)
+    if knobs.start is None:
+        lite0.load_imagenet(network.base_net.encoder)
+    else:
+        network.load_state_dict(storage.read(here / knobs.start)[0])
+    weights = training.fit(
+        network,
+        Loss(network),
+        training.Stream(data, knobs, params.strength, Encode(network)),
+        knobs,
+        is_encoder=is_encoder,
+        state_file=here / ".cache" / "train_pose.pt",
+        curves=here / "curves" / "pose",
+    )
+    storage.save(here / "weights" / "pose.safetensors", weights, description)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,8 @@ class Settings:
     mix: dict[str, float]
     """Kind of picture (natural, toon, photograph) -> its share of the samples; a kind that is absent is left out."""
     seed: int
+    start: str | None = None
+    """Weights to go on from, a path relative to params.yaml; None begins with the ImageNet encoder alone."""
     workers: int = 1
     save_every: int = 200
 
@@ -138,7 +140,9 @@ def freeze(network: nn.Module, is_encoder: Callable[[str], bool], blocks: int) -
     frozen = ("conv_stem.", "bn1.", *(f"blocks.{block}." for block in range(blocks)))
     for name, parameter in network.named_parameters():
         if blocks and is_encoder(name) and any(part in name for part in frozen):
-            in_block = "blocks." in name and not any(name.split("blocks.")[1].startswith(f"{b}.") for b in range(blocks))
+            in_block = "blocks." in name and not any(
+                name.split("blocks.")[1].startswith(f"{b}.") for b in range(blocks)
+            )
             parameter.requires_grad_(in_block)
 
 

@@ -1,4 +1,4 @@
-"""How well joints and label maps were extracted, where the truth is known: PCKh and mean IoU with intervals over persons."""
+"""How well joints and label maps were extracted where the truth is known: PCKh, mean IoU, intervals over persons."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

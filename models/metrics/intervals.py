@@ -19,7 +19,7 @@ class Interval:
 
 
 def bootstrap_mean(values: NDArray[np.float64], groups: Sequence[str], *, draws: int = 1000, seed: int = 0) -> Interval:
-    """The mean of `values` with the percentile interval of a cluster bootstrap over `groups` (Efron; Field & Welsh 2007).
+    """The mean of `values` with the percentile interval of a cluster bootstrap over `groups` (Field, Welsh 2007).
 
     NaN values are left out; with one group there is nothing to resample, and the interval is the mean alone.
     """

@@ -1,8 +1,8 @@
 """Scores of one generated picture against its target: the protocol `plain`.
 
-`plain`: the 176x256 crop as it is, no padding; SSIM with a Gaussian window (11 px, sigma 1.5, data range 1); PSNR over the
-same range; L1 as the mean absolute difference. The masked forms average inside the target's person alone, that is where its
-parsing map is not background.
+`plain`: the 176x256 crop as it is, no padding; SSIM with a Gaussian window (11 px, sigma 1.5, data range 1); PSNR over
+the same range; L1 as the mean absolute difference. The masked forms average inside the target's person alone, that is
+where its parsing map is not background.
 """
 
 import torch

@@ -13,8 +13,8 @@ def render(
 ) -> NDArray[np.float32]:
     """(18, H, W) in 0..1; the channel of a missing joint is zero.
 
-    `gaussian`: exp(-r^2 / (2 sigma_px^2)) around the joint. `disc`: 1 within `sigma_px`. `delta`: 1 at the nearest pixel,
-    which is what the uint8 maps of PATN and ADGAN hold.
+    `gaussian`: exp(-r^2 / (2 sigma_px^2)) around the joint. `disc`: 1 within `sigma_px`. `delta`: 1 at the nearest
+    pixel, which is what the uint8 maps of PATN and ADGAN hold.
     """
     dx_JW = np.arange(width, dtype=np.float32) - joints[:, 0:1]
     dy_JH = np.arange(height, dtype=np.float32) - joints[:, 1:2]

@@ -1,7 +1,7 @@
 """The 18 joints of the field (OpenPose's COCO-18), their limbs, and the ways from and to other orders.
 
-Key points are `float32 (..., 18, 3)`: x, y in pixels of the picture (pixel centres at whole numbers) and a score in 0..1;
-a missing joint is (-1, -1, 0).
+Key points are `float32 (..., 18, 3)`: x, y in pixels of the picture (pixel centres at whole numbers) and a score in
+0..1; a missing joint is (-1, -1, 0).
 """
 
 import numpy as np

@@ -11,11 +11,14 @@ from scipy.spatial import cKDTree
 from pipeline.people import skeleton as joints18
 from pipeline.render import hair as hairs
 from pipeline.render.bodies import Floats, Ints, rest_vertices, template
+from pipeline.render.clipping import clip
 from pipeline.render.garments import Garment, Spots
 from pipeline.render.posing import Pose, skeleton
+from pipeline.render.vectors import dot, unit
 
 SKIN, EYES, HAIR = 0, 1, 2
 FIRST_GARMENT = 3
+CLIP_MARGIN_M = 0.003
 SKIRT_STAYS = 0.3  # how much a skirt keeps to the hips when a leg moves
 NOSE_VERTEX, LEFT_EAR_VERTEX, RIGHT_EAR_VERTEX = 297, 12038, 5439
 _BONE_OF_JOINT = {
@@ -110,9 +113,8 @@ def _dressed(
         )
         moved = _shaped_offsets(rest, shape.places, matrix)
         weights = matrix @ body.weights
-        grown = (hairs.inside(hair, shape.angle, shape.hanging, shape.places) > 0) | (shape.hanging > 1.5)
-        kept = shape.faces[grown[shape.faces].any(axis=1)]
-        layers.append(_Layer(moved, shape.places, weights, kept, HAIR, shape.angle, shape.hanging))
+        layers.append(_clipped(_Layer(moved, shape.places, weights, shape.faces, HAIR, shape.angle, shape.hanging),
+                               hairs.inside(hair, shape.angle, shape.hanging, shape.places)))  # fmt: skip
     for number, garment in enumerate(outfit, start=FIRST_GARMENT):
         layers.append(_garment_layer(rest, garment, number))
     return rest, tuple(layers)
@@ -180,15 +182,28 @@ def _garment_layer(rest: Floats, garment: Garment, number: int) -> _Layer:
     for _ in range(garment.smooth):
         shape = smoothing @ shape
     normals = vertex_normals(shape, faces)
-    hollow = np.maximum(((shape - rest[vertices]) * normals).sum(axis=1), 0)
+    hollow = np.maximum(dot(shape - rest[vertices], normals), 0)
     shape = rest[vertices] + normals * (hollow + garment.widen(places))[:, None]
     if garment.kind == "skirt":
         shape = _flared(shape, places, garment)
         hips = sparse.csr_matrix((np.ones(len(vertices)), (np.arange(len(vertices)), np.zeros(len(vertices), int))), weights.shape)
         weights = (weights * (1 - SKIRT_STAYS) + hips * SKIRT_STAYS).tocsr().astype(np.float32)
     depth = garment.inside(Spots(places, _arm_share(weights)))
-    faces = faces[(depth[faces] > 0).any(axis=1)]
-    return _Layer(shape.astype(np.float32), places, weights, faces, number)
+    return _clipped(_Layer(shape.astype(np.float32), places, weights, faces, number), depth)
+
+
+def _clipped(layer: _Layer, depth: Floats) -> _Layer:
+    """The layer without what lies outside its cut, but for a margin that the cut itself trims at every hit."""
+    faces, blend = clip(layer.faces, depth + np.float32(CLIP_MARGIN_M))
+    return _Layer(
+        blend @ layer.rest,
+        blend @ layer.places,
+        (blend @ layer.weights).tocsr(),
+        faces,
+        layer.number,
+        None if layer.angle is None else blend @ layer.angle,
+        None if layer.hanging is None else blend @ layer.hanging,
+    )
 
 
 def _flared(shape: Floats, places: Floats, garment: Garment) -> Floats:
@@ -247,7 +262,7 @@ def vertex_normals(points: Floats, faces: Ints) -> Floats:
     out = np.stack(
         [np.bincount(faces.ravel(), np.repeat(flat[:, axis], 3), minlength=len(points)) for axis in range(3)], axis=1
     )
-    return (out / (np.linalg.norm(out, axis=1, keepdims=True) + 1e-12)).astype(np.float32)
+    return unit(out).astype(np.float32)
 
 
 def _joints(body: Floats, heads: NDArray[np.float64]) -> Floats:

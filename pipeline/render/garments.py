@@ -92,7 +92,8 @@ class Garment:
 def _neckline(name: str, place: Floats) -> Floats:
     x, y, z = np.abs(place[:, 0]), place[:, 1], place[:, 2]
     front = z > 0.02
-    edge = np.maximum(0.558 - 0.30 * (z - 0.02) - y, x - 0.088)
+    depth = np.interp(z, (-0.02, 0.09), (4.5, 1.55))
+    edge = np.hypot(x, np.minimum(y - 0.60, 0) * depth) - 0.084
     if name == "high":
         return 0.615 - 0.25 * (z - 0.02) - y
     if name == "v":

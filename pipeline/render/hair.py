@@ -62,10 +62,12 @@ def hangs(hair: Hair) -> bool:
 
 def inside(hair: Hair, angle: Floats, hanging: Floats, place: Floats) -> Floats:
     """(N) above 0 where there is hair on the shell."""
+    if hair.style == "bald":
+        return np.full(len(place), -1, np.float32)
     y = place[:, 1]
     on_skull = y - hairline(angle, hair.fringe)
     if not hangs(hair):
-        return on_skull
+        return np.where(hanging > 1.5, np.float32(1), on_skull)
     size = np.abs(angle)
     ragged = 0.006 * np.sin(angle * 0.9 + hair.seed) + 0.004 * np.sin(angle * 2.3)
     front = np.interp(y, (0.60, 0.66, 0.72, 0.78), (88.0, 84.0, 72.0, 52.0))

@@ -73,7 +73,9 @@ def noise(points: Floats, seed: int) -> Floats:
     start = cell @ steps
     out = np.zeros(len(points), np.float32)
     for corner in itertools.product((0, 1), repeat=points.shape[1]):
-        weight = np.prod(np.where(np.array(corner, bool), share, 1 - share), axis=1)
+        weight = np.ones(len(points), np.float32)
+        for axis, upper in enumerate(corner):
+            weight *= share[:, axis] if upper else 1 - share[:, axis]
         out += weight * table[(start + int(np.dot(corner, steps))) & 4095]
     return out
 

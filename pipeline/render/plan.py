@@ -127,7 +127,7 @@ def _draw_light(rng: np.random.Generator, variety: float) -> Light:
 
 
 def _draw_backdrop(rng: np.random.Generator, variety: float) -> Backdrop:
-    plain = rng.random() < 0.62 - 0.45 * variety
+    plain = rng.random() < 0.68 - 0.5 * variety
     kind = str(rng.choice(["sweep", "plain", "wall"], p=[0.6, 0.2, 0.2]) if plain else wardrobe.pick(rng, BACKDROPS[2:]))
     if kind == "sweep" and rng.random() < 0.6:
         level = rng.uniform(0.78, 0.97)

@@ -14,8 +14,9 @@ from pipeline.render.assembly import EYES, FIRST_GARMENT, HAIR, SKIN
 from pipeline.render.bodies import Floats
 from pipeline.render.garments import Garment, Spots
 from pipeline.render.tracing import Hits
+from pipeline.render.vectors import dot, unit
 
-AMBIENT_RAYS = 4
+AMBIENT_RAYS = 2
 AMBIENT_REACH_M = 0.35
 
 
@@ -90,9 +91,7 @@ def natural(
     glow = light.ambient * sky * (0.25 + 0.75 * open_share)
     amount = glow + fill * (0.4 + 0.6 * open_share) + light.strength * diffuse
     out = colour * amount[:, None] * np.array(light.tint, np.float32)
-    half = toward - view
-    half /= np.linalg.norm(half, axis=1, keepdims=True) + 1e-9
-    shine = np.clip((normal * half).sum(axis=1), 0, 1)
+    shine = np.clip(dot(normal, unit(toward - view)), 0, 1)
     gloss = np.select([hits.layer == SKIN, hits.layer == EYES, hits.layer == HAIR], [0.10, 0.7, 0.16], 0.04)
     sharp = np.select([hits.layer == SKIN, hits.layer == EYES, hits.layer == HAIR], [14.0, 90.0, 22.0], 9.0)
     out += (gloss * shine**sharp * np.where(lit, 1.0, 0.2))[:, None].astype(np.float32)
@@ -114,25 +113,24 @@ def _wrinkled(hits: Hits) -> Floats:
         slope = [patterns.noise(at + np.float32(0.3) * np.eye(3, dtype=np.float32)[axis], 31 + seed) - here for axis in (0, 1)]
         normal[cloth, 0] += np.float32(strength / 0.3) * slope[0]
         normal[cloth, 1] += np.float32(strength / 0.3) * slope[1]
-    return normal / (np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9)
+    return unit(normal)
 
 
 def _facing(normal: Floats, view: Floats) -> Floats:
     """The normals turned to the camera's side."""
-    return np.where(((normal * view).sum(axis=1) > 0.15)[:, None], -normal, normal).astype(np.float32)
+    return np.where((dot(normal, view) > 0.15)[:, None], -normal, normal).astype(np.float32)
 
 
 def _openness(hits: Hits, normal: Floats, scene: rtcore_scene.EmbreeScene) -> Floats:
     """(N) 0..1: the share of directions about the normal that nothing near blocks; neighbouring rays try other directions."""
     rng = np.random.default_rng(5)
     table = rng.normal(size=(256, 3)).astype(np.float32)
-    table /= np.linalg.norm(table, axis=1, keepdims=True)
+    table = unit(table)
     open_share = np.zeros(len(normal), np.float32)
     start = hits.point + normal * np.float32(0.006)
     for _ in range(AMBIENT_RAYS):
-        toward = normal * np.float32(1.02) + table[rng.integers(0, len(table), len(normal))]
-        toward /= np.linalg.norm(toward, axis=1, keepdims=True)
-        distance = scene.run(start, np.ascontiguousarray(toward), query="DISTANCE")
+        toward = unit(normal * np.float32(1.02) + table[rng.integers(0, len(table), len(normal))])
+        distance = scene.run(start, toward, query="DISTANCE")
         open_share += np.clip(distance / AMBIENT_REACH_M, 0, 1)
     return open_share / AMBIENT_RAYS
 

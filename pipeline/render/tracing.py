@@ -14,6 +14,7 @@ from pipeline.render import hair as hairs
 from pipeline.render.assembly import EYES, FIRST_GARMENT, HAIR, SKIN, Surface
 from pipeline.render.bodies import Floats, Ints
 from pipeline.render.garments import Garment, Spots, skin_label
+from pipeline.render.vectors import dot, length, unit
 
 MAX_LAYERS = 8
 STEP_M = 2e-4
@@ -55,8 +56,8 @@ class Camera:
         y = -(np.arange(height) + 0.5 - height / 2 - self.shift[1] * height) * scale
         right, up, back = self.axes()
         directions = x[None, :, None] * right + y[:, None, None] * up - back
-        directions = directions.reshape(-1, 3) / np.linalg.norm(directions, axis=-1).reshape(-1, 1)
-        return np.tile(self.eye().astype(np.float32), (width * height, 1)), directions.astype(np.float32)
+        directions = unit(directions.reshape(-1, 3).astype(np.float32))
+        return np.tile(self.eye().astype(np.float32), (width * height, 1)), directions
 
     def project(self, points: Floats, width: int, height: int) -> NDArray[np.float64]:
         """(N, 2) pixel coordinates, pixel centres at whole numbers."""
@@ -169,11 +170,11 @@ def _hits(
 
     def blend(values: Floats) -> Floats:
         if values.ndim == 1:
-            return (values[corners] * share).sum(axis=1)
+            return dot(values[corners], share)
         return np.einsum("nck,nc->nk", values[corners], share)
 
     normal = blend(surface.normals)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+    normal = unit(normal)
     layer = surface.layer[answer["primID"][met]]
     return Hits(
         ray, depth.astype(np.float32), origins[ray] + directions[ray] * depth[:, None].astype(np.float32), normal,
@@ -187,8 +188,7 @@ def _resolve(hits: Hits, outfit: Sequence[Garment], hair: hairs.Hair) -> tuple[N
     layer = hits.layer.copy()
     there = np.ones(len(layer), bool)
     of_hair = layer == HAIR
-    grown = hairs.inside(hair, hits.angle, hits.hanging, hits.place) > 0
-    there[of_hair] = (grown | (hits.hanging > 1.5))[of_hair]
+    there[of_hair] = hairs.inside(hair, hits.angle[of_hair], hits.hanging[of_hair], hits.place[of_hair]) > 0
     scalp = (layer == SKIN) & (hits.place[:, 1] > 0.64) & (hair.style != "bald")
     ear = (np.abs(hits.place[:, 0]) > 0.0735) & (hits.place[:, 1] < 0.742) & (hits.place[:, 2] > 0.02)
     above = hits.place[:, 1] > hairs.hairline(hairs.angle_of(hits.place), hair.fringe) + 0.002
@@ -233,9 +233,9 @@ def seen_joints(
     """
     eye = camera.eye()
     away = surface.joints - eye
-    directions = (away / np.linalg.norm(away, axis=1, keepdims=True)).astype(np.float32)
+    directions = unit(away.astype(np.float32))
     hits = trace(scene, surface, outfit, hair, np.tile(eye.astype(np.float32), (len(away), 1)), directions)
-    off = np.linalg.norm(hits.place - surface.joint_places[hits.ray], axis=1)
+    off = length(hits.place - surface.joint_places[hits.ray])
     seen = np.zeros(len(away), bool)
     seen[hits.ray] = (off < np.array(REACHES_M)[hits.ray]) & ((hits.layer != HAIR) | (hits.ray < joints18.RIGHT_EYE))
     pixels = camera.project(surface.joints, *size)

@@ -13,7 +13,7 @@ from pipeline.render.patterns import Cloth, Colour
 
 SKINS = (
     (0.95, 0.79, 0.70), (0.91, 0.73, 0.62), (0.86, 0.67, 0.54), (0.78, 0.58, 0.44), (0.66, 0.46, 0.33),
-    (0.52, 0.35, 0.25), (0.40, 0.26, 0.19), (0.30, 0.20, 0.15),
+    (0.54, 0.37, 0.27), (0.45, 0.30, 0.22), (0.36, 0.245, 0.185),
 )  # fmt: skip
 HAIRS = ((0.09, 0.07, 0.06), (0.17, 0.11, 0.08), (0.30, 0.19, 0.11), (0.45, 0.28, 0.15), (0.72, 0.55, 0.32), (0.50, 0.20, 0.10))
 GREYS = ((0.62, 0.61, 0.60), (0.42, 0.41, 0.40), (0.82, 0.81, 0.79))
@@ -109,7 +109,7 @@ def draw_face(rng: np.random.Generator, shape: dict[str, float], hair: Colour, f
 
 def draw_hair(rng: np.random.Generator, shape: dict[str, float], female: bool) -> Hair:
     """A haircut; grey comes with age."""
-    natural = HAIRS if shape["caucasian"] > 0.5 else HAIRS[:3]
+    natural = HAIRS if shape["caucasian"] > 0.6 else HAIRS[:3]
     colour = pick(rng, GREYS) if shape["age"] > 0.85 and rng.random() < 0.8 else pick(rng, natural)
     colour = _rgb(np.array(colour) * rng.uniform(0.85, 1.15))
     if female:

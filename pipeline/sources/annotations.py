@@ -69,10 +69,7 @@ def read_annotation(path: Path, name: str) -> tuple[list[Row], list[tuple[str, s
 
 def _joints(cells: Mapping[str, str]) -> Joints:
     x, y = _numbers(cells["keypoints_x"], "keypoints_x"), _numbers(cells["keypoints_y"], "keypoints_y")
-    joints = empty()
-    there = [a >= 0 and b >= 0 for a, b in zip(x, y, strict=True)]
-    joints[there] = [(a, b, 1.0) for a, b, is_there in zip(x, y, there, strict=True) if is_there]
-    return joints
+    return drop_missing(np.stack([x, y, np.ones(len(JOINTS))], axis=1).astype(np.float32))
 
 
 def _numbers(text: str, column: str) -> list[float]:

@@ -93,7 +93,7 @@ def _look(raw: Path) -> _Found:
         else:
             ignored[suffix or pure.name] += 1
     if housed := [path for path in found.pictures if _has_home(path)]:
-        ignored.update(f"{path.partition('/')[0]}/" for path in found.pictures if not _has_home(path))
+        ignored.update("".join(path.partition("/")[:2]) for path in found.pictures if not _has_home(path))
         found.pictures = housed
     if ignored:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(ignored.items()))

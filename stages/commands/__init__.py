@@ -14,7 +14,7 @@ from pipeline.errors import UserError
 
 _DESCRIPTION = "Pictures of people in, trained pose-transfer models out: look at and use what `dvc repro` made."
 _EPILOG = """\
-examples:
+Examples:
   dvc repro                                                    make everything, then open data/report/index.html
   posewright inspect pack --domain source --item p03_2         everything known about one picture, as a PNG
   posewright inspect keypoints --domain target --item mage_run

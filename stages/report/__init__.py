@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from pipeline.people.labels import LABELS, PALETTE
 from pipeline.run import Job
 from stages.artifacts import DATA
 from stages.report import charts, facts
@@ -40,6 +41,7 @@ def render(gathered: facts.Facts, *, width: int = 1700, quality: int = 88) -> st
     environment.filters |= {"spoken": spoken, "number": charts.number, "score": charts.score, "duration": duration}
     environment.globals["embed"] = lambda path: embed(path, width=width, quality=quality)
     environment.globals["baselines"] = facts.BASELINES
+    environment.globals["labels"] = [(name, PALETTE[index].tolist()) for index, name in enumerate(LABELS)]
     return environment.get_template("page.html.j2").render(facts=gathered)
 
 

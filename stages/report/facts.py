@@ -21,8 +21,8 @@ from stages.report import charts
 
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
 BASELINES = ("copy_source", "mean_person", "nearest", "oracle")
-SMALLER_IS_BETTER = ("l1", "fid", "kid", "lpips", "joint_error_px")
-_DIFFERENCE = "_minus_copy_source"
+SMALLER_IS_BETTER = ("l1", "l1_mask", "fid", "kid", "lpips", "joint_error_px")
+_GAIN = "_minus_copy_source"
 _MOST_ROWS = 100
 
 
@@ -61,11 +61,17 @@ class DomainFacts:
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one method; `sketch` is its interval on the axis that the column shares."""
+    """One metric of one method; `sketch` is its interval on the axis that the column shares.
+
+    `gain` is the row of its difference to the copied source, pair by pair; `verdict` is `better` or `worse` where the
+    interval of that difference leaves 0 out, else `even`.
+    """
 
     row: dict[str, Any]
     best: bool
     sketch: Markup
+    gain: dict[str, Any] | None
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,6 @@ class ScoreTable:
     pairs: int
     metrics: list[str]
     rows: list[tuple[str, dict[str, Cell]]]
-    verdicts: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Curves:
-    """The charts of one training: metric name, names of the lines, drawing."""
+    """The charts of one training: metric name, names of the lines, drawing; and its last sheets of samples by name."""
 
     phase: str
     method: str
     charts: list[tuple[str, list[str], Markup]]
+    samples: list[tuple[str, Path]]
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def gather(params: Params) -> Facts:
             found
             for phase in ("pretrain", "finetune")
             for method in params.methods
-            if (found := read_curves(artifacts.DATA / f"{phase}_curves" / method, phase, method)).charts
+            if (found := read_curves(artifacts.curves(phase, method), phase, method)).charts
         ],
         durations=read_durations(Path("runs.jsonl")),
         parameters=_parameters(params),
@@ -150,7 +156,7 @@ def _domain(name: str, params: Params, counts: dict[str, Any]) -> DomainFacts:
 def _grids(params: Params) -> list[Grid]:
     places = [(method, domain) for domain in params.domains for method in params.methods]
     grids = [
-        Grid(method, domain, artifacts.artifact("evaluate", method, f"grid_{domain}.png")) for method, domain in places
+        Grid(method, domain, artifacts.artifact("evaluate", method, f"grids/{domain}.png")) for method, domain in places
     ]
     return [grid for grid in grids if grid.path.is_file()]
 
@@ -166,27 +172,34 @@ def make_tables(rows: list[dict[str, Any]]) -> list[ScoreTable]:
 
 
 def _table(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> ScoreTable:
-    plain = [row for row in rows if not row["metric"].endswith(_DIFFERENCE)]
-    verdicts = [row | {"of": row["metric"].removesuffix(_DIFFERENCE)} for row in rows if row not in plain]
-    metrics = list(dict.fromkeys(row["metric"] for row in plain))
+    gains = {(row["method"], row["metric"].removesuffix(_GAIN)): row for row in rows if row["metric"].endswith(_GAIN)}
+    plain = [row for row in rows if not row["metric"].endswith(_GAIN)]
+    # The headline of the project comes first.
+    metrics = sorted(dict.fromkeys(row["metric"] for row in plain), key=lambda metric: metric != "ssim_mask")
     methods = sorted(dict.fromkeys(row["method"] for row in plain), key=lambda method: method in BASELINES)
-    columns = {metric: _column([row for row in plain if row["metric"] == metric]) for metric in metrics}
+    columns = {metric: _column([row for row in plain if row["metric"] == metric], gains) for metric in metrics}
     cells = [(name, {key: column[name] for key, column in columns.items() if name in column}) for name in methods]
-    return ScoreTable(*key, max(row["pairs"] for row in rows), metrics, cells, verdicts)
+    return ScoreTable(*key, max(row["pairs"] for row in rows), metrics, cells)
 
 
-def _column(rows: list[dict[str, Any]]) -> dict[str, Cell]:
+def _column(rows: list[dict[str, Any]], gains: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Cell]:
+    metric = rows[0]["metric"]
     start, end = min(row["low"] for row in rows), max(row["high"] for row in rows)
     rivals = [row["value"] for row in rows if row["method"] != "oracle"]
-    best = min(rivals, default=None) if rows[0]["metric"] in SMALLER_IS_BETTER else max(rivals, default=None)
-    return {
-        row["method"]: Cell(
-            row,
-            len(rivals) > 1 and row["value"] == best,
-            charts.whisker(row["value"], row["low"], row["high"], start=start, end=end),
-        )
-        for row in rows
-    }
+    best = min(rivals, default=None) if metric in SMALLER_IS_BETTER else max(rivals, default=None)
+    column = {}
+    for row in rows:
+        gain = gains.get((row["method"], metric))
+        sketch = charts.whisker(row["value"], row["low"], row["high"], start=start, end=end)
+        is_best = len(rivals) > 1 and row["value"] == best
+        column[row["method"]] = Cell(row, is_best, sketch, gain, _verdict(gain, metric))
+    return column
+
+
+def _verdict(gain: dict[str, Any] | None, metric: str) -> str:
+    if gain is None or gain["low"] <= 0 <= gain["high"]:
+        return "even"
+    return "better" if (gain["low"] > 0) != (metric in SMALLER_IS_BETTER) else "worse"
 
 
 def read_curves(folder: Path, phase: str, method: str) -> Curves:
@@ -198,7 +211,9 @@ def read_curves(folder: Path, phase: str, method: str) -> Curves:
         label = " ".join(word for word in (before.strip("/"), part) if word)
         lines[name][label or name] = _read_points(path)
     drawn = [(name, list(series), charts.curve(series)) for name, series in lines.items()]
-    return Curves(phase, method, [chart for chart in drawn if chart[2]])
+    samples = [(path.relative_to(folder).parts[0], path) for path in sorted(folder.rglob("samples.png"))]
+    samples = [("" if name == "plots" else name, path) for name, path in samples]
+    return Curves(phase, method, [chart for chart in drawn if chart[2]], samples)
 
 
 def _read_points(path: Path) -> list[tuple[float, float]]:

@@ -27,7 +27,7 @@ WORDS = {
     "keypoints": "key points found",
     "parsing": "parsed into labels",
     "edges": "edges drawn",
-    "pairs": "paired",
+    "pairs": "pairs formed",
     "pack": "packed",
     "pretrain": "Pretraining",
     "finetune": "Fine-tuning",
@@ -36,4 +36,6 @@ WORDS = {
 
 def spoken(name: str) -> str:
     """The name as one says it; an unknown one without its underscores."""
+    if name.endswith("_pretrained"):
+        return f"{spoken(name.removesuffix('_pretrained'))} before fine-tuning"
     return WORDS.get(name, name.replace("_", " "))

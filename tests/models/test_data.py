@@ -94,7 +94,7 @@ def test_a_batch_has_the_networks_ranges(train_pairs):
 def test_half_size_averages_pictures_and_moves_joints(train_pairs):
     batch = take(train_pairs, 4, CPU)
     half = batch.scaled(0.5)
-    assert half.size == (32, 20)  # 22 is rounded to a multiple of 4
+    assert half.size == (32, 24)  # 22 is rounded to a multiple of 4
     even = Batch(**{key: value[..., :40] if value.shape[-1] == 44 else value for key, value in batch.__dict__.items()})
     quarters = even.source.unflatten(2, (32, 2)).unflatten(4, (20, 2)).mean((3, 5))
     torch.testing.assert_close(even.scaled(0.5).source, quarters)

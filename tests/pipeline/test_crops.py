@@ -105,11 +105,13 @@ def test_a_blob_and_its_joint_move_together(width, height, mode, data):
     move = find_move(mode, (width, height), SIZE, box=box)
     x, y, score = move.joints(one_joint(left + (side - 1) / 2, top + (side - 1) / 2))[0]
     assert score > 0
+    # A square at the border of a strongly enlarged picture has one sharp side.
+    slack = [1 + 0.15 * scale for scale in move.scale]
     for found in (move.picture(picture)[..., 0] > 127, move.labels(labels) == 1):
         assert found.shape == (256, 176)
         rows, columns = np.nonzero(found)
-        assert columns.mean() == pytest.approx(x, abs=1.0)
-        assert rows.mean() == pytest.approx(y, abs=1.0)
+        assert columns.mean() == pytest.approx(x, abs=slack[0])
+        assert rows.mean() == pytest.approx(y, abs=slack[1])
 
 
 @given(sides, sides, st.sampled_from(["resize", "pad", "person"]), st.data())

@@ -28,10 +28,12 @@ def _row(method, metric, value, **more):
 ROWS = [
     _row("copy_source", "ssim_mask", 0.61),
     _row("adgan", "ssim_mask", 0.7),
+    _row("adgan_pretrained", "ssim_mask", 0.65),
     _row("adgan", "l1", 0.08),
     _row("copy_source", "l1", 0.11),
     _row("oracle", "l1", 0.0),
     _row("adgan", "ssim_mask_minus_copy_source", 0.09),
+    _row("adgan", "l1_minus_copy_source", -0.03),
     _row("adgan", EVIL, 0.5),
     _row("adgan", "undefined", float("nan")),
 ]
@@ -47,26 +49,27 @@ def empty(tmp_path, monkeypatch):
 def job(empty, tmp_path):
     picture = np.full((256, 176, 3), (200, 30, 30), np.uint8)
     sheets.write_sheet(artifacts.sheet("crop", "source"), "Crop", [sheets.pictures({"a": picture})])
-    grid = artifacts.artifact("evaluate", "adgan", "grid_source.png")
+    grid = artifacts.artifact("evaluate", "adgan", "grids/source.png")
     grid.parent.mkdir(parents=True)
     Image.fromarray(np.tile(picture, (1, 12, 1))).save(grid)
     quarantine.write(artifacts.artifact("crop", "source", "quarantine.csv"), [(EVIL, f"bad <b>{EVIL}</b>")])
     stage = {"in": 1288, "out": 1288, "set_aside": 0}
-    share = {"value": 0.972, "low": 0.966, "high": 0.977, "joints": 3210}
+    share = {"value": 0.972, "low": 0.966, "high": 0.977, "n": 3210, "groups": 48}
     source = {
         "persons": 48,
         "stages": {"ingest": stage, "crop": stage | {"out": 1287, "set_aside": 1}},
         "pairs": {"train": 1050, "val": 0, "test": 1240},
-        "preprocessing": {"pckh": share, "miou": None},
+        "preprocessing": {"pckh": share, "miou": share | {"iou_skirt": 0.815}},
     }
     results = artifacts.DATA / "results" / "results.json"
     results.parent.mkdir()
     results.write_text(json.dumps({"domains": {"source": source}, "rows": ROWS}))
-    with Live(str(artifacts.DATA / "pretrain_curves" / "adgan"), dvcyaml=None, report=None) as live:
+    with Live(str(artifacts.curves("pretrain", "adgan")), dvcyaml=None, report=None) as live:
         for step in range(60):
             live.log_metric("train/l1", 1 / (1 + step))
             live.log_metric("val/l1", 1.5 / (1 + step) if step else float("nan"))
             live.next_step()
+        live.log_image("samples.png", picture)
     runs = [("crop", "source", 50, 1), ("crop", "source", 3, 2), ("pretrain", "adgan", 600, 3), ("report", "", 9, 4)]
     records = [dict(zip(("stage", "item", "seconds", "at"), run, strict=True)) for run in runs]
     (tmp_path / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -89,6 +92,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.text += " " if tag in ("td", "th", "p", "dd", "h3") else ""
         self.links += [value for name, value in attributes if name in ("src", "href", "srcset", "action", "data")]
         assert not [name for name, _ in attributes if name.startswith("on")]
         if tag not in ("meta", "input", "img", "link", "br"):
@@ -122,10 +126,12 @@ def test_it_says_what_was_counted_and_measured(job):
         "paired into 1,050 examples",
         "1 set aside",
         "Protocol plain, 1,240 test pairs",
-        "ADGAN 0.700 0.690 – 0.720",
+        "ADGAN 0.700 0.690 – 0.720 +0.090 vs copying",
+        "ADGAN before fine-tuning 0.650 0.640 – 0.670",
         "copy the source 0.610 0.600 – 0.630",
         "+0.090 SSIM in the person's mask: ADGAN minus copy the source, pair by pair. 95 % interval +0.080 to +0.110.",
-        "97.2 % PCKh@0.5 95 % interval 96.6 to 97.7 %, 3,210 joints",
+        "97.2 % PCKh@0.5 95 % interval 96.6 to 97.7 %, 3,210 joints in sight",
+        "skirt 81.5 %",
         "10 min 03 s in all",
         "figures.people",
         "torch",
@@ -142,7 +148,7 @@ def test_an_empty_project_gets_a_page_that_says_what_is_missing(empty):
 
 def test_the_pictures_are_inside_and_whole(job):
     links = [link for link in _Reader(_page(job)).links if link.startswith("data:")]
-    assert len(links) == 2
+    assert len(links) == 3
     for link in links:
         with Image.open(io.BytesIO(base64.b64decode(link.split(",")[1]))) as picture:
             picture.load()
@@ -151,7 +157,7 @@ def test_the_pictures_are_inside_and_whole(job):
 
 def test_a_page_that_would_be_too_large_gets_smaller_pictures(job, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 255, (400, 1800, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(artifacts.artifact("evaluate", "adgan", "grid_target.png"))
+    Image.fromarray(noise).save(artifacts.artifact("evaluate", "adgan", "grids/target.png"))
     large = len(_page(job))
     monkeypatch.setattr(report, "MOST_BYTES", large)
     assert len(_page(job)) < 0.9 * large
@@ -159,10 +165,21 @@ def test_a_page_that_would_be_too_large_gets_smaller_pictures(job, monkeypatch):
 
 def test_tables_put_methods_first_and_mark_the_best():
     (table,) = facts.make_tables([row for row in ROWS if row["metric"] in ("ssim_mask", "l1")])
-    assert [name for name, _ in table.rows] == ["adgan", "copy_source", "oracle"]
+    assert [name for name, _ in table.rows] == ["adgan", "adgan_pretrained", "copy_source", "oracle"]
     assert table.metrics == ["ssim_mask", "l1"]
     best = [(name, metric) for name, cells in table.rows for metric, cell in cells.items() if cell.best]
     assert best == [("adgan", "ssim_mask"), ("adgan", "l1")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "gain", "verdict"),
+    [("ssim", 0.1, "better"), ("ssim", -0.1, "worse"), ("l1", 0.1, "worse"), ("l1", -0.1, "better"), ("l1", 0, "even")],
+)
+def test_a_gain_is_judged_by_its_interval(metric, gain, verdict):
+    rows = [_row("adgan", metric, 0.5), _row("adgan", f"{metric}_minus_copy_source", gain)]
+    (table,) = facts.make_tables(rows)
+    assert table.rows[0][1][metric].verdict == verdict
+    assert table.rows[0][1][metric].gain == rows[1]
 
 
 def test_an_undefined_score_is_left_out():
@@ -178,7 +195,7 @@ def test_protocols_domains_and_splits_never_share_a_table():
 
 
 def test_curves_of_one_metric_share_a_chart(job):
-    curves = facts.read_curves(artifacts.DATA / "pretrain_curves" / "adgan", "pretrain", "adgan")
+    curves = facts.read_curves(artifacts.curves("pretrain", "adgan"), "pretrain", "adgan")
     ((name, lines, drawing),) = curves.charts
     assert (name, lines) == ("l1", ["train", "val"])
     assert drawing.count("<polyline") == 4

@@ -16,14 +16,14 @@ def step(dark, light, width=60, height=20):
 
 def test_a_step_is_the_papers_formula():
     """Between two greys a difference of Gaussians is a difference of error functions."""
-    sigma, scale, sharpness, threshold, steepness = 2.0, 1.6, 20.0, 0.8, 10.0
+    sigma, scale, sharpness, threshold, steepness = 4.0, 1.6, 20.0, 0.8, 10.0
     dark, light = 60 / 255, 200 / 255
-    x = np.arange(60) - 29.5
+    x = np.arange(120) - 59.5
     blur = [dark + (light - dark) * (1 + erf(x / (s * np.sqrt(2)))) / 2 for s in (sigma, sigma * scale)]
     tau, epsilon, phi = 1.0, (threshold - 1) / sharpness, steepness * sharpness
     difference = blur[0] - tau * blur[1]
     expected = 255 * np.where(difference >= epsilon, 1, 1 + np.tanh(phi * (difference - epsilon)))
-    got = draw_edges(step(60, 200), sigma_px=sigma, scale=scale)
+    got = draw_edges(step(60, 200, width=120), sigma_px=sigma, scale=scale)
     assert got.dtype == np.uint8
     np.testing.assert_allclose(got[10], expected, atol=9)
     assert expected.min() < 5

@@ -1,33 +1,20 @@
-"""Rendered people to train the detectors with and to score them on."""
+"""Stage render: people to train the detectors with and to score them on. Run as `python -m models.detectors.render`."""
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
 from tqdm import tqdm
 
+from models.detectors import examples, settings
 from models.detectors.examples import HEIGHT, WIDTH, Examples
+from models.detectors.settings import Cast
 from pipeline.people import skeleton
 from pipeline.render import Figure, FigureSpec, plan, render
 
 HAIRCUTS = ("crop", "short", "bob", "long", "bun", "ponytail", "twin", "spiky")
-
-
-@dataclass(frozen=True)
-class Cast:
-    """People to render: `people` x `poses` of one `kind`, which is also the name they are reported under.
-
-    Natural people come from the renderer's own plan. `toon` people are the same drawn as cartoons, with large heads, eyes
-    and coloured hair; `characters` are the two of the embedded data set, at most 14 pictures each (2 x `poses`).
-    """
-
-    style: str
-    people: int
-    poses: int
-    seed: int
-    variety: float = 0.0
 
 
 def specifications(cast: Cast) -> list[FigureSpec]:
@@ -80,3 +67,15 @@ def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
 
 def _render(spec: FigureSpec) -> Figure:
     return render(spec, width=WIDTH, height=HEIGHT)
+
+
+def main() -> None:
+    """Write data/rendered.h5 and data/held_out.h5."""
+    params = settings.read()
+    for casts, name in ((params.train, "rendered"), (params.held_out, "held_out")):
+        parts = [render_cast(cast, name=kind, workers=params.render_workers) for kind, cast in casts.items()]
+        examples.write(settings.HERE / "data" / f"{name}.h5", examples.join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Typed view of this project's params.yaml: an unknown or missing key is an error that names it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ruamel.yaml import YAML
+
+from models.detectors.augment import Strength
+from models.detectors.training import Settings
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cast:
+    """People to render: `people` x `poses` of one `kind`, which is also the name they are reported under.
+
+    Natural people come from the renderer's own plan. `toon` people are the same drawn as cartoons, with large heads
+    and eyes and coloured hair; `characters` are the two of the embedded data set, at most 14 pictures each (2 x `poses`).
+    """
+
+    style: str
+    people: int
+    poses: int
+    seed: int
+    variety: float = 0.0
+
+
+@dataclass(frozen=True)
+class Params:
+    """What params.yaml says."""
+
+    photographs: list[Path]
+    held_out_share: float
+    render_workers: int
+    train: dict[str, Cast]
+    held_out: dict[str, Cast]
+    strength: dict[str, Strength]
+    train_pose: Settings
+    train_parsing: Settings
+
+
+def read(path: Path = HERE / "params.yaml") -> Params:
+    """The parameters of a file; ValueError names the key that is unknown, missing or of the wrong type."""
+    values: dict[str, Any] = YAML(typ="safe").load(path)
+    folders = values["photographs"] or []
+    folders = [folders] if isinstance(folders, str) else folders
+    rendered = _make(Strength, _with_range(values["augment"]["rendered"]), "augment.rendered")
+    return Params(
+        photographs=[path.parent / folder for folder in folders],
+        held_out_share=float(values["held_out_share"]),
+        render_workers=int(values["render"]["workers"]),
+        train=_casts(values["render"]["train"], "render.train"),
+        held_out=_casts(values["render"]["held_out"], "render.held_out"),
+        strength={
+            "natural": rendered,
+            "toon": rendered,
+            "photograph": _make(Strength, _with_range(values["augment"]["photograph"]), "augment.photograph"),
+        },
+        train_pose=_make(Settings, values["train_pose"], "train_pose"),
+        train_parsing=_make(Settings, values["train_parsing"], "train_parsing"),
+    )
+
+
+def _casts(values: dict[str, Any], name: str) -> dict[str, Cast]:
+    return {kind: _make(Cast, value, f"{name}.{kind}") for kind, value in values.items()}
+
+
+def _with_range(values: dict[str, Any]) -> dict[str, Any]:
+    low, high = values["scale"]
+    return values | {"scale": (float(low), float(high))}
+
+
+def _make(kind: type[T], values: dict[str, Any], name: str) -> T:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"params.yaml, {name}: {error}") from error
