@@ -5,7 +5,6 @@ The sections of the methods (`adgan`, ...) stay plain mappings: each system chec
 """
 
 import dataclasses
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,10 +136,8 @@ class Domain:
 class EngineSettings:
     """How per-picture work is spread. Never changes a result, so no stage depends on it."""
 
-    kind: str = _knob(choices=("inline", "processes", "ray"))
+    kind: str = _knob(choices=("inline", "processes"))
     workers: int = _knob(low=0, high=4096)
-    gpus_per_worker: float = _knob(low=0, high=8)
-    address: str | None = _knob()
 
 
 @dataclass(frozen=True)
@@ -263,10 +260,6 @@ def _value(hint: Any, raw: Any, limits: Mapping[str, Any], name: str, where: str
         return {str(key): _value(inner, value, {}, name, f"{where}.{key}") for key, value in raw.items()}
     if hint is Any:
         return raw
-    if isinstance(hint, types.UnionType):
-        if raw is None:
-            return None
-        hint = next(option for option in typing.get_args(hint) if option is not type(None))
     return _scalar(hint, raw, limits, name, where)
 
 

@@ -154,7 +154,7 @@ def _device(name: str) -> torch.device:
 
 def _write_grid(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pictures: NDArray[np.uint8]) -> None:
     """Source, target pose, target and generated picture of pairs spread over the table, two pairs beside each other."""
-    chosen = [int(index) for index in sheets.choose(range(len(rows)), job.params.evaluate.grid_rows)]
+    chosen = sheets.choose(range(len(rows)), job.params.evaluate.grid_rows)
     tiles = []
     for index in chosen:
         source, target = (int(row) for row in rows[index])
@@ -168,6 +168,7 @@ def _write_grid(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pi
         f"{job.item} on held-out pictures of {domain}",
         [sheets.Section(tiles, heading, columns=2)] if tiles else [],
         subtitle=f"{len(chosen)} of {len(rows)} pairs" if tiles else "there are no test pairs",
+        max_bytes=4_000_000,
     )
 
 

@@ -62,10 +62,8 @@ def _pictures(job: Job, ids: list[str], persons: dict[str, str]) -> Iterator[Pic
 
 def _draw(item: str) -> None:
     packed = Pack(pack(item))
-    rows = sheets.choose([str(row) for row in range(len(packed))], 1)
-    first = int(rows[0])
     listed = [(packed.names[a], packed.names[b]) for split in SPLITS for a, b in packed.pairs(split)]
-    chosen = [listed[int(index)] for index in sheets.choose([str(index) for index in range(len(listed))], 12)]
+    chosen = [listed[index] for index in sheets.choose(range(len(listed)), 12)]
     row_of = {name: row for row, name in enumerate(packed.names)}
     names = {name for pair in chosen for name in pair}
     sections = [
@@ -75,7 +73,7 @@ def _draw(item: str) -> None:
             chosen,
             heading="Pairs",
         ),
-        sheets.heat_maps(packed.image(first), packed.heatmaps(first), f"The 18 heat maps of {packed.names[first]}"),
+        sheets.heat_maps(packed.image(0), packed.heatmaps(0), f"The 18 heat maps of {packed.names[0]}"),
     ]
     counts = ", ".join(f"{len(packed.pairs(split))} {split}" for split in SPLITS)
     sheets.write_sheet(

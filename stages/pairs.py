@@ -35,7 +35,7 @@ def run(job: Job) -> None:
 
     images = ShardReader(artifact("crop", job.item, "images"))
     every = list(pairs[["from", "to"]].itertuples(index=False, name=None))
-    chosen = [every[int(index)] for index in sheets.choose(range(len(every)), 12)]
+    chosen = [every[index] for index in sheets.choose(range(len(every)), 12)]
     shown = {name: decode(images[name]) for pair in chosen for name in pair}
     counts = ", ".join(f"{count} {split}" for split, count in pairs["split"].value_counts(sort=False).items())
     sheets.write_sheet(

@@ -19,7 +19,10 @@ SEEN = 0.75
 
 
 def score_pose(detector: PoseDetector, pictures: Examples) -> dict[str, Any]:
-    """Shares of the seen joints: `pckh` right as PATN counts, within 5 and 10 pixels, found at all; pictures with nobody, with several."""
+    """Shares of the seen joints: right as PATN counts (`pckh`), within 5 and 10 pixels, found at all.
+
+    `nobody` and `several` count the pictures where the detector sees no person, or others of comparable size.
+    """
     people = detector.detect(list(pictures.images))
     right, away, several, nobody = [], [], 0, 0
     for row, found in enumerate(people):

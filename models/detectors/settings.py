@@ -18,7 +18,7 @@ class Cast:
     """People to render: `people` x `poses` of one `kind`, which is also the name they are reported under.
 
     Natural people come from the renderer's own plan. `toon` people are the same drawn as cartoons, with large heads
-    and eyes and coloured hair; `characters` are the two of the embedded data set, at most 14 pictures each (2 x `poses`).
+    and eyes and coloured hair; `characters` are the two of the embedded data set, 2 x `poses` pictures of each.
     """
 
     style: str

@@ -21,6 +21,9 @@ from models.detectors.examples import Examples
 
 Sample = tuple[Tensor, ...]
 
+# One point of the curve is the mean loss of so many steps.
+CURVE_STEPS = 20
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -92,38 +95,36 @@ def fit(
     """The averaged weights after `settings.steps` steps.
 
     `state_file` is written every `save_every` steps; a run that finds one of the same settings goes on from there.
-    `curves` is a DVCLive folder with loss and learning rate.
+    `curves` is a DVCLive folder with the loss, written at the end.
     """
     torch.manual_seed(settings.seed)
     network = network.to(memory_format=torch.channels_last)
     optimiser = _optimiser(network, settings, is_encoder)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    state = _load(state_file, settings, stream)
-    first = 0
+    key, first, losses = _key(settings, stream), 0, []
+    state = _load(state_file, key)
     if state is not None:
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
-        average, first = state["average"], state["step"]
+        average, first, losses = state["average"], state["step"], state["losses"]
     rest = Subset(stream, range(first * settings.batch, len(stream)))
     loader = DataLoader(rest, settings.batch, sampler=SequentialSampler(rest), num_workers=settings.workers)
-    with Live(str(curves), dvcyaml=None, save_dvc_exp=False, report=None, resume=first > 0) as live:
-        bar = tqdm(enumerate(loader, start=first), initial=first, total=settings.steps, unit="step")
-        for step, batch in bar:
-            _train_mode(network, is_encoder)
-            for group in optimiser.param_groups:
-                group["lr"] = group["share"] * rate_at(step, settings)
-            loss = loss_of(network, batch)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
-            if (step + 1) % 20 == 0:
-                bar.set_postfix(loss=f"{loss.item():.3f}")
-                live.step = step + 1
-                live.log_metric("loss", round(loss.item(), 5))
-                live.sync()
-            if (step + 1) % settings.save_every == 0:
-                _save(state_file, settings, stream, network, optimiser, average, step + 1)
+    bar = tqdm(enumerate(loader, start=first), initial=first, total=settings.steps, unit="step")
+    for step, batch in bar:
+        _train_mode(network, is_encoder)
+        for group in optimiser.param_groups:
+            group["lr"] = group["share"] * rate_at(step, settings)
+        loss = loss_of(network, batch)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
+        losses.append(loss.item())
+        bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+        if (step + 1) % settings.save_every == 0:
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
+            _save(state_file, state | {"step": step + 1, "losses": losses, "key": key})
+    _write_curve(losses, curves)
     return average
 
 
@@ -178,24 +179,25 @@ def _key(settings: Settings, stream: Stream) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _save(
-    path: Path,
-    settings: Settings,
-    stream: Stream,
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    step: int,
-) -> None:
+def _save(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "average": average}
-    torch.save(state | {"step": step, "key": _key(settings, stream)}, part)
+    torch.save(state, part)
     os.replace(part, path)
 
 
-def _load(path: Path, settings: Settings, stream: Stream) -> dict[str, Any] | None:
+def _load(path: Path, key: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, weights_only=True)
-    return state if state["key"] == _key(settings, stream) else None
+    return state if state["key"] == key else None
+
+
+def _write_curve(losses: list[float], folder: Path) -> None:
+    """A DVCLive folder with the mean loss of every 20 steps."""
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+        for first in range(0, len(losses), CURVE_STEPS):
+            part = losses[first : first + CURVE_STEPS]
+            live.step = first + len(part)
+            live.log_metric("loss", round(sum(part) / len(part), 5))
+            live.sync()

@@ -81,7 +81,9 @@ def assemble(
         normals=vertex_normals(points, faces),
         places=np.concatenate([layer.places for layer in layers]),
         arm=np.concatenate([_arm_share(layer.weights) for layer in layers]),
-        angle=np.concatenate([zero if layer.angle is None else layer.angle for layer, zero in zip(layers, zeros, strict=True)]),
+        angle=np.concatenate(
+            [zero if layer.angle is None else layer.angle for layer, zero in zip(layers, zeros, strict=True)]
+        ),
         hanging=np.concatenate(
             [zero if layer.hanging is None else layer.hanging for layer, zero in zip(layers, zeros, strict=True)]
         ),
@@ -186,7 +188,9 @@ def _garment_layer(rest: Floats, garment: Garment, number: int) -> _Layer:
     shape = rest[vertices] + normals * (hollow + garment.widen(places))[:, None]
     if garment.kind == "skirt":
         shape = _flared(shape, places, garment)
-        hips = sparse.csr_matrix((np.ones(len(vertices)), (np.arange(len(vertices)), np.zeros(len(vertices), int))), weights.shape)
+        hips = sparse.csr_matrix(
+            (np.ones(len(vertices)), (np.arange(len(vertices)), np.zeros(len(vertices), int))), weights.shape
+        )
         weights = (weights * (1 - SKIRT_STAYS) + hips * SKIRT_STAYS).tocsr().astype(np.float32)
     depth = garment.inside(Spots(places, _arm_share(weights)))
     return _clipped(_Layer(shape.astype(np.float32), places, weights, faces, number), depth)

@@ -39,7 +39,9 @@ def paint(backdrop: Backdrop, width: int, height: int) -> Floats:
     elif backdrop.kind == "planks":
         board = np.floor(x / 0.085)
         tone = _cells(board, board * 0, backdrop.seed)
-        grain = noise(np.stack([x.ravel() * 70, y.ravel() * 5 + board.ravel() * 7], 1).astype(np.float32), backdrop.seed)
+        grain = noise(
+            np.stack([x.ravel() * 70, y.ravel() * 5 + board.ravel() * 7], 1).astype(np.float32), backdrop.seed
+        )
         picture = wall * (0.85 + 0.25 * tone + 0.06 * grain.reshape(x.shape))[..., None]
         picture = np.where(((x / 0.085) % 1 < 0.04)[..., None], wall * 0.55, picture)
     elif backdrop.kind in ("plaster", "clutter"):

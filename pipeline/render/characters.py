@@ -33,8 +33,8 @@ GIRL = {
     "outfit": (
         Garment("hose", labels.LEG, _plain(WHITE), -1.0, KNEE + 0.10, thickness=0.004, smooth=2),
         Garment("shoes", labels.LEG, _plain((0.62, 0.16, 0.22), (0.30, 0.10, 0.14)), -1.0, -0.70, thickness=0.014),
-        Garment("top", labels.UPPER_CLOTHES, _plain((0.87, 0.20, 0.25)), 0.08, 1.0, SLEEVES["cap"], "crew", 0.009, 0.0, 6),
-        Garment("skirt", labels.UPPER_CLOTHES, _plain((0.87, 0.20, 0.25)), -0.24, 0.165, thickness=0.014, flare=2.2),
+        Garment("top", labels.UPPER_CLOTHES, _plain((0.87, 0.20, 0.25), pattern="border"), 0.08, 1.0, SLEEVES["cap"], "crew", 0.009, 0.0, 6),
+        Garment("skirt", labels.UPPER_CLOTHES, _plain((0.87, 0.20, 0.25), pattern="border"), -0.24, 0.165, thickness=0.014, flare=2.2),
     ),
 }  # fmt: skip
 BOY = {

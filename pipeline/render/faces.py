@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.render.bodies import Floats
 from pipeline.render.patterns import Colour, noise
+from pipeline.render.vectors import row
 
 EYE = np.array([0.0318, 0.7285], np.float32)
 
@@ -38,9 +39,15 @@ def paint_skin(face: Face, place: Floats) -> Floats:
     _mix(out, face.lips, np.clip(lip * 4, 0, 1) * front)
     _mix(out, np.array(face.lips) * 0.35, np.clip(1 - np.abs(y - 0.6605) / 0.0016, 0, 1) * (x < 0.024) * front * 0.7)
     lid = 1 - np.abs(np.hypot((x - EYE[0]) / 0.0185, (y - EYE[1]) / 0.0085) - 1) / 0.30
-    _mix(out, np.array(face.brow) * 0.5, np.clip(lid, 0, 1) * front * (0.30 + 0.5 * face.make_up) * (y > EYE[1] - 0.004))
+    _mix(
+        out, np.array(face.brow) * 0.5, np.clip(lid, 0, 1) * front * (0.30 + 0.5 * face.make_up) * (y > EYE[1] - 0.004)
+    )
     arch = 0.7495 + 0.0035 * np.sin(np.clip((x - 0.012) / 0.044, 0, 1) * np.pi) - 0.03 * np.clip(x - 0.03, 0, None)
-    brow = np.clip(1.4 - np.abs(y - arch) / 0.0030, 0, 1) * np.clip((x - 0.011) / 0.004, 0, 1) * np.clip((0.056 - x) / 0.008, 0, 1)
+    brow = (
+        np.clip(1.4 - np.abs(y - arch) / 0.0030, 0, 1)
+        * np.clip((x - 0.011) / 0.004, 0, 1)
+        * np.clip((0.056 - x) / 0.008, 0, 1)
+    )
     _mix(out, face.brow, brow * front * 0.8)
     return out.astype(np.float32)
 
@@ -48,7 +55,7 @@ def paint_skin(face: Face, place: Floats) -> Floats:
 def paint_eyes(face: Face, place: Floats) -> Floats:
     """(N, 3) colours of natural eyeballs."""
     distance = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1])
-    out = np.tile(np.float32([0.93, 0.92, 0.90]), (len(place), 1))
+    out = np.tile(row(0.93, 0.92, 0.90), (len(place), 1))
     out[distance < 0.0072] = np.array(face.iris, np.float32)
     out[distance < 0.0034] = 0.03
     return out
@@ -75,7 +82,11 @@ def paint_drawn(face: Face, place: Floats) -> Floats:
     lash = (ball >= 0.97) & (ball < 1.16) & (v > 0.10)
     corner = (u > 0.75) & (u < 1.22) & (np.abs(v - 0.42 - 0.25 * (u - 0.75)) < 0.11)
     _set(out, front & (lash | corner), np.array(face.brow) * 0.35)
-    brow = (np.abs(y - 0.757 - 0.006 * np.sin(np.clip((x - 0.015) / 0.045, 0, 1) * 2.6)) < 0.0026) & (x > 0.016) & (x < 0.056)
+    brow = (
+        (np.abs(y - 0.757 - 0.006 * np.sin(np.clip((x - 0.015) / 0.045, 0, 1) * 2.6)) < 0.0026)
+        & (x > 0.016)
+        & (x < 0.056)
+    )
     _set(out, front & brow, face.brow)
     smile = (np.abs(y - 0.6560 - 9.0 * x * x) < 0.0019) & (x < 0.019)
     _set(out, front & smile, np.array(face.lips) * 0.6)

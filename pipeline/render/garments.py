@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.people import labels
 from pipeline.render.bodies import Floats
 from pipeline.render.patterns import Cloth
+from pipeline.render.vectors import row
 
 WAIST, CROTCH, KNEE, ANKLE = 0.13, -0.03, -0.37, -0.735
 SHOULDER = np.array([0.160, 0.530, 0.015], np.float32)
@@ -31,7 +32,7 @@ class Spots:
 
     def along_arm(self) -> Floats:
         """(N) metres from the shoulder joint along the arm; below -0.02 on the torso."""
-        place = self.place * np.where(self.place[:, :1] < 0, np.float32([-1, 1, 1]), np.float32(1))
+        place = self.place * np.where(self.place[:, :1] < 0, row(-1, 1, 1), np.float32(1))
         upper = (place - SHOULDER) @ _UPPER_AXIS
         elbow = SHOULDER + _UPPER_AXIS * np.float32(ELBOW_ALONG)
         lower = ELBOW_ALONG + (place - elbow) @ _LOWER_AXIS

@@ -84,7 +84,9 @@ def mesh(hair: Hair) -> HairMesh:
     if hair.style == "bun":
         parts.append(_ball((0, 0.835, -0.035), (0.045, 0.042, 0.042)))
     if hair.style == "ponytail":
-        parts.append(_tail(np.array([0, 0.80, -0.055]), np.array([0, 0.845, -0.11]), np.array([0, 0.56, -0.125]), 0.038))
+        parts.append(
+            _tail(np.array([0, 0.80, -0.055]), np.array([0, 0.845, -0.11]), np.array([0, 0.56, -0.125]), 0.038)
+        )
     if hair.style == "twin":
         for side in (-1, 1):
             root, end = np.array([side * 0.085, 0.80, 0.02]), np.array([side * 0.20, 0.45, -0.02])
@@ -114,7 +116,9 @@ def _shell(hair: Hair) -> HairMesh:
         hanging = np.concatenate([hanging, np.ones(fall.shape[:2], np.float32)])
     rows, columns = places.shape[:2]
     grid = np.arange(rows * columns).reshape(rows, columns)
-    a, b, c, d = (grid[r, c].ravel() for r in (slice(None, -1), slice(1, None)) for c in (slice(None, -1), slice(1, None)))
+    a, b, c, d = (
+        grid[r, c].ravel() for r in (slice(None, -1), slice(1, None)) for c in (slice(None, -1), slice(1, None))
+    )
     faces = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)]).astype(np.int32)
     angles = np.tile(angle.astype(np.float32), rows)
     return HairMesh(places.reshape(-1, 3).astype(np.float32), faces, angles, hanging.ravel())
@@ -130,7 +134,9 @@ def _thickness(hair: Hair, bare: Floats, angle: Floats) -> Floats:
         hair.style, hair.volume * (0.6 + 0.5 * top)
     )
     if hair.style == "afro":
-        full = full * (1 + 0.10 * np.sin(bare[..., 0] * 190) * np.sin(bare[..., 1] * 170 + 1) * np.sin(bare[..., 2] * 180))
+        full = full * (
+            1 + 0.10 * np.sin(bare[..., 0] * 190) * np.sin(bare[..., 1] * 170 + 1) * np.sin(bare[..., 2] * 180)
+        )
     strands = 1 + hair.strands * np.sin(np.radians(angle) * 17 + hair.seed + bare[..., 1] * 30)
     return (0.003 + full * edge * strands).astype(np.float32)
 

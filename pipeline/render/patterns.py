@@ -8,7 +8,20 @@ import numpy as np
 from pipeline.render.bodies import Floats
 
 Colour = tuple[float, float, float]
-PATTERNS = ("plain", "stripes", "pinstripes", "checks", "gingham", "dots", "flowers", "logo", "denim", "melange", "camouflage", "blocks")
+PATTERNS = (
+    "plain",
+    "stripes",
+    "pinstripes",
+    "checks",
+    "gingham",
+    "dots",
+    "flowers",
+    "logo",
+    "denim",
+    "melange",
+    "camouflage",
+    "blocks",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ def paint(cloth: Cloth, across: Floats, along: Floats, place: Floats) -> Floats:
         wear = 0.16 * noise(place * 9, cloth.seed) + 0.12 * noise(place * 300, cloth.seed + 1)
         out = out * (1 + wear)[:, None]
     elif cloth.pattern == "melange":
-        out = out * (1 + 0.22 * noise(place * np.float32([150, 300, 150]), cloth.seed))[:, None]
+        out = out * (1 + 0.22 * noise(place * row(150, 300, 150), cloth.seed))[:, None]
     elif cloth.pattern == "camouflage":
         field = noise(place / np.float32(cloth.scale) * 1.3, cloth.seed)
         out = np.where((field > 0.35)[:, None], second, np.where((field < -0.4)[:, None], third, out))

@@ -92,7 +92,9 @@ def _rays_near(camera: tracing.Camera, surface: assembly.Surface, fine: tuple[in
 
 
 def _with_rays(hits: tracing.Hits, rays: NDArray[np.int64]) -> tracing.Hits:
-    return tracing.Hits(rays[hits.ray].astype(np.int32), *(getattr(hits, name) for name in list(hits.__dataclass_fields__)[1:]))
+    return tracing.Hits(
+        rays[hits.ray].astype(np.int32), *(getattr(hits, name) for name in list(hits.__dataclass_fields__)[1:])
+    )
 
 
 def _with_shadow(behind: Floats, camera: tracing.Camera, surface: assembly.Surface) -> Floats:
@@ -113,13 +115,19 @@ def _with_shadow(behind: Floats, camera: tracing.Camera, surface: assembly.Surfa
 def _ink(hits: tracing.Hits, fine: tuple[int, int]) -> NDArray[np.bool_]:
     """(N) which of the fine pixels are outline; within face and hair only silhouettes are drawn, around the mouth nothing."""
     count, shape = fine[0] * fine[1], (fine[1], fine[0])
-    layer, depth, normal = np.full(count, -1, np.int16), np.full(count, 99.0, np.float32), np.zeros((count, 3), np.float32)
+    layer, depth, normal = (
+        np.full(count, -1, np.int16),
+        np.full(count, 99.0, np.float32),
+        np.zeros((count, 3), np.float32),
+    )
     layer[hits.ray], depth[hits.ray], normal[hits.ray] = hits.layer, hits.depth, hits.normal
     layer[layer == assembly.EYES] = assembly.SKIN
     calm, mouth = np.zeros(count, bool), np.zeros(count, bool)
     calm[hits.ray] = (hits.place[:, 1] > 0.63) & (hits.hanging < 1.5)
     x, y = np.abs(hits.place[:, 0]), hits.place[:, 1]
-    mouth[hits.ray] = (hits.layer == assembly.SKIN) & (x < 0.034) & (y > 0.635) & (y < 0.682) & (hits.place[:, 2] > 0.03)
+    mouth[hits.ray] = (
+        (hits.layer == assembly.SKIN) & (x < 0.034) & (y > 0.635) & (y < 0.682) & (hits.place[:, 2] > 0.03)
+    )
     lines = shading.ink(layer.reshape(shape), depth.reshape(shape), normal.reshape(*shape, 3), calm.reshape(shape), 2)
     return lines.ravel() & ~mouth
 

@@ -71,7 +71,9 @@ def _person(index: int, poses: int, seed: int, variety: float) -> list[FigureSpe
 def draw_stance(rng: np.random.Generator, number: int, variety: float) -> Pose:
     """A pose of the catalogue, a little different every time."""
     choices = dict(FASHION) | ({name: 6.0 * variety for name in LIVELY} if variety > 0 else {})
-    pose = CATALOGUE["stand" if number == 0 and rng.random() < 0.3 * (1 - variety) else wardrobe.pick_weighted(rng, choices)]
+    pose = CATALOGUE[
+        "stand" if number == 0 and rng.random() < 0.3 * (1 - variety) else wardrobe.pick_weighted(rng, choices)
+    ]
     return jittered(pose, rng, 0.05 + 0.16 * variety)
 
 
@@ -128,12 +130,15 @@ def _draw_light(rng: np.random.Generator, variety: float) -> Light:
 
 def _draw_backdrop(rng: np.random.Generator, variety: float) -> Backdrop:
     plain = rng.random() < 0.68 - 0.5 * variety
-    kind = str(rng.choice(["sweep", "plain", "wall"], p=[0.6, 0.2, 0.2]) if plain else wardrobe.pick(rng, BACKDROPS[2:]))
+    kind = str(
+        rng.choice(["sweep", "plain", "wall"], p=[0.6, 0.2, 0.2]) if plain else wardrobe.pick(rng, BACKDROPS[2:])
+    )
     if kind == "sweep" and rng.random() < 0.6:
         level = rng.uniform(0.78, 0.97)
         wall = (level, level, level * rng.uniform(0.97, 1.02))
     else:
-        wall = tuple(float(c) for c in 0.35 + 0.55 * np.array(wardrobe.any_colour(rng)))
+        colour = np.array(wardrobe.any_colour(rng))
+        wall = tuple(float(c) for c in 0.36 + 0.54 * (colour + (colour.mean() - colour) * 0.45 * (1 - variety)))
     ground = tuple(float(c) for c in np.clip(np.array(wall) * rng.uniform(0.72, 0.95) + rng.normal(0, 0.03, 3), 0, 1))
     accent = tuple(float(c) for c in np.clip(np.array(wall) * rng.uniform(0.6, 1.25, 3), 0, 1))
     return Backdrop(kind, wall, ground, accent, float(rng.uniform(0.80, 0.90)), int(rng.integers(10000)))  # type: ignore[arg-type]

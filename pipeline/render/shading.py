@@ -14,7 +14,7 @@ from pipeline.render.assembly import EYES, FIRST_GARMENT, HAIR, SKIN
 from pipeline.render.bodies import Floats
 from pipeline.render.garments import Garment, Spots
 from pipeline.render.tracing import Hits
-from pipeline.render.vectors import dot, unit
+from pipeline.render.vectors import dot, row, unit
 
 AMBIENT_RAYS = 2
 AMBIENT_REACH_M = 0.35
@@ -52,7 +52,9 @@ def _hair_colour(hair: hairs.Hair, place: Floats, drawn: bool) -> Floats:
     colour = np.array(hair.colour, np.float32)
     if drawn:
         return np.tile(colour, (len(place), 1))
-    strands = np.sin(angle * 1.3 + 3 * np.sin(place[:, 1] * 60 + hair.seed)) * 0.5 + np.sin(angle * 3.1 + hair.seed) * 0.5
+    strands = (
+        np.sin(angle * 1.3 + 3 * np.sin(place[:, 1] * 60 + hair.seed)) * 0.5 + np.sin(angle * 3.1 + hair.seed) * 0.5
+    )
     return colour * (1 + 0.20 * strands)[:, None] + 0.012 * np.maximum(strands, 0)[:, None]
 
 
@@ -65,7 +67,10 @@ def _cloth_colour(garment: Garment, spots: Spots) -> Floats:
     across = np.where(on_arm, z * 1.2, across)
     out = patterns.paint(garment.cloth, across.astype(np.float32), along.astype(np.float32), spots.place)
     edge = garment.inside(spots)
-    if garment.kind in ("top", "jacket", "pants", "skirt"):
+    if garment.cloth.pattern == "border":
+        out[edge < 0.016] = garment.cloth.second
+        out[(edge > 0.028) & (edge < 0.036)] = garment.cloth.second
+    elif garment.kind in ("top", "jacket", "pants", "skirt"):
         out *= np.where(edge < 0.012, 0.86, 1.0)[:, None].astype(np.float32)
     if garment.kind == "shoes":
         out[y < -0.800] = garment.cloth.second
@@ -97,7 +102,7 @@ def natural(
     out += (gloss * shine**sharp * np.where(lit, 1.0, 0.2))[:, None].astype(np.float32)
     skin = hits.layer == SKIN
     rim = np.clip(0.45 - np.abs(facing), 0, 0.45) * 0.22
-    out[skin] += colour[skin] * rim[skin, None] * np.float32([1.0, 0.35, 0.2])
+    out[skin] += colour[skin] * rim[skin, None] * row(1.0, 0.35, 0.2)
     return np.clip(out, 0, 1).astype(np.float32)
 
 
@@ -106,11 +111,14 @@ def _wrinkled(hits: Hits) -> Floats:
     normal = hits.normal.copy()
     cloth = hits.layer >= FIRST_GARMENT
     place = hits.place[cloth]
-    for seed, (size, strength) in enumerate(((15.0, 0.15), (38.0, 0.06))):
-        stretch = np.float32([size * 0.6, size, size * 0.6])
+    for seed, (size, strength) in enumerate(((13.0, 0.13), (34.0, 0.06))):
+        stretch = row(size * 0.8, size, size * 0.8)
         at = place * stretch
         here = patterns.noise(at, 31 + seed)
-        slope = [patterns.noise(at + np.float32(0.3) * np.eye(3, dtype=np.float32)[axis], 31 + seed) - here for axis in (0, 1)]
+        slope = [
+            patterns.noise(at + np.float32(0.3) * np.eye(3, dtype=np.float32)[axis], 31 + seed) - here
+            for axis in (0, 1)
+        ]
         normal[cloth, 0] += np.float32(strength / 0.3) * slope[0]
         normal[cloth, 1] += np.float32(strength / 0.3) * slope[1]
     return unit(normal)
@@ -144,8 +152,8 @@ def drawn(hits: Hits, colour: Floats, light: Light, axes: NDArray[np.float64], v
     shade = np.where(hits.layer == SKIN, np.float32(0.05), np.float32(0.22))
     in_face = (hits.layer <= EYES) & (hits.place[:, 1] > 0.61)
     dark = (facing < shade) & ~in_face
-    cool = np.float32([0.70, 0.64, 0.78])
-    warm = np.float32([0.90, 0.74, 0.72])
+    cool = row(0.70, 0.64, 0.78)
+    warm = row(0.90, 0.74, 0.72)
     tone = np.where(hits.layer[:, None] == SKIN, warm, cool)
     out = np.where(dark[:, None], colour * tone, colour)
     zigzag = 0.806 + 0.004 * np.abs((hits.angle * 0.06) % 2 - 1) - 0.00012 * np.abs(hits.angle)
@@ -156,7 +164,9 @@ def drawn(hits: Hits, colour: Floats, light: Light, axes: NDArray[np.float64], v
     return out.astype(np.float32)
 
 
-def ink(layer: NDArray[np.int16], depth: Floats, normal: Floats, calm: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
+def ink(
+    layer: NDArray[np.int16], depth: Floats, normal: Floats, calm: NDArray[np.bool_], thickness: int
+) -> NDArray[np.bool_]:
     """(H, W) where outlines run: between layers, where depth jumps, and in sharp creases; no creases where calm."""
     edge = np.zeros(layer.shape, bool)
     for axis in (0, 1):
@@ -165,7 +175,12 @@ def ink(layer: NDArray[np.int16], depth: Floats, normal: Floats, calm: NDArray[n
         a[axis], b[axis] = slice(None, -1), slice(1, None)
         here, there = tuple(a), tuple(b)
         jump = np.abs(depth[here] - depth[there]) > 0.028
-        crease = ((normal[here] * normal[there]).sum(axis=-1) < 0.45) & (layer[here] >= 0) & (layer[there] >= 0) & ~calm[here]
+        crease = (
+            ((normal[here] * normal[there]).sum(axis=-1) < 0.45)
+            & (layer[here] >= 0)
+            & (layer[there] >= 0)
+            & ~calm[here]
+        )
         line = (layer[here] != layer[there]) | jump | crease
         edge[here] |= line
         edge[there] |= line

@@ -14,7 +14,7 @@ from pipeline.render import hair as hairs
 from pipeline.render.assembly import EYES, FIRST_GARMENT, HAIR, SKIN, Surface
 from pipeline.render.bodies import Floats, Ints
 from pipeline.render.garments import Garment, Spots, skin_label
-from pipeline.render.vectors import dot, length, unit
+from pipeline.render.vectors import dot, length, row, unit
 
 MAX_LAYERS = 8
 STEP_M = 2e-4
@@ -211,7 +211,9 @@ def _labelled(hits: Hits, layer: NDArray[np.uint8], outfit: Sequence[Garment]) -
     label[layer == HAIR] = labels.HAIR
     for number, garment in enumerate(outfit, start=FIRST_GARMENT):
         label[layer == number] = garment.label
-    return Hits(*(getattr(hits, name) for name in Hits.__dataclass_fields__ if name not in ("layer", "label")), layer, label)
+    return Hits(
+        *(getattr(hits, name) for name in Hits.__dataclass_fields__ if name not in ("layer", "label")), layer, label
+    )
 
 
 def _take(hits: Hits, chosen: NDArray[np.bool_]) -> Hits:
@@ -240,5 +242,5 @@ def seen_joints(
     seen[hits.ray] = (off < np.array(REACHES_M)[hits.ray]) & ((hits.layer != HAIR) | (hits.ray < joints18.RIGHT_EYE))
     pixels = camera.project(surface.joints, *size)
     out = np.concatenate([pixels, np.where(seen, 1.0, OCCLUDED_SCORE)[:, None]], axis=1).astype(np.float32)
-    out = joints18.move(out + np.float32([PAD_PX, PAD_PX, 0]), offset=(PAD_PX, PAD_PX), scale=(1, 1), size=size)
+    out = joints18.move(out + row(PAD_PX, PAD_PX, 0), offset=(PAD_PX, PAD_PX), scale=(1, 1), size=size)
     return joints18.from_coco17(joints18.to_coco17(out))

@@ -1,6 +1,7 @@
 """Rows of three numbers: dot products and unit vectors."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.render.bodies import Floats
 
@@ -18,3 +19,8 @@ def length(a: Floats) -> Floats:
 def unit(a: Floats) -> Floats:
     """(N, 3) the rows at length 1; a zero row stays zero."""
     return a / (length(a)[:, None] + np.float32(1e-12))
+
+
+def row(*numbers: float) -> NDArray[np.float32]:
+    """The numbers as one row in single precision."""
+    return np.array(numbers, np.float32)

@@ -15,7 +15,14 @@ SKINS = (
     (0.95, 0.79, 0.70), (0.91, 0.73, 0.62), (0.86, 0.67, 0.54), (0.78, 0.58, 0.44), (0.66, 0.46, 0.33),
     (0.54, 0.37, 0.27), (0.45, 0.30, 0.22), (0.36, 0.245, 0.185),
 )  # fmt: skip
-HAIRS = ((0.09, 0.07, 0.06), (0.17, 0.11, 0.08), (0.30, 0.19, 0.11), (0.45, 0.28, 0.15), (0.72, 0.55, 0.32), (0.50, 0.20, 0.10))
+HAIRS = (
+    (0.09, 0.07, 0.06),
+    (0.17, 0.11, 0.08),
+    (0.30, 0.19, 0.11),
+    (0.45, 0.28, 0.15),
+    (0.72, 0.55, 0.32),
+    (0.50, 0.20, 0.10),
+)
 GREYS = ((0.62, 0.61, 0.60), (0.42, 0.41, 0.40), (0.82, 0.81, 0.79))
 IRISES = ((0.25, 0.15, 0.08), (0.33, 0.22, 0.10), (0.25, 0.38, 0.52), (0.28, 0.40, 0.25))
 NEUTRALS = (
@@ -113,10 +120,18 @@ def draw_hair(rng: np.random.Generator, shape: dict[str, float], female: bool) -
     colour = pick(rng, GREYS) if shape["age"] > 0.85 and rng.random() < 0.8 else pick(rng, natural)
     colour = _rgb(np.array(colour) * rng.uniform(0.85, 1.15))
     if female:
-        style = pick_weighted(rng, {"long": 3, "bob": 2, "bun": 1.4, "ponytail": 1.6, "short": 0.6, "afro": shape["african"]})
+        style = pick_weighted(
+            rng, {"long": 3, "bob": 2, "bun": 1.4, "ponytail": 1.6, "short": 0.6, "afro": shape["african"]}
+        )
     else:
-        style = pick_weighted(rng, {"short": 4, "crop": 2, "bald": 0.5, "bun": 0.15, "long": 0.25, "afro": 0.6 * shape["african"]})
-    fringe = rng.uniform(0.025, 0.042) if style in ("bob", "long", "ponytail") and rng.random() < 0.45 else rng.uniform(-0.010, 0.007)
+        style = pick_weighted(
+            rng, {"short": 4, "crop": 2, "bald": 0.5, "bun": 0.15, "long": 0.25, "afro": 0.6 * shape["african"]}
+        )
+    fringe = (
+        rng.uniform(0.025, 0.042)
+        if style in ("bob", "long", "ponytail") and rng.random() < 0.45
+        else rng.uniform(-0.010, 0.007)
+    )
     if style == "crop":
         fringe = 0.0
     ends = rng.uniform(0.595, 0.645) if style == "bob" else rng.uniform(0.36, 0.52)
@@ -126,7 +141,9 @@ def draw_hair(rng: np.random.Generator, shape: dict[str, float], female: bool) -
 
 def draw_outfit(rng: np.random.Generator, female: bool) -> tuple[Garment, ...]:
     """Garments, outermost last: shoes, lower, upper and perhaps a jacket."""
-    kind = pick_weighted(rng, {"dress": 2.2, "skirt": 2.6, "pants": 3, "shorts": 1.2} if female else {"pants": 5, "shorts": 1.6})
+    kind = pick_weighted(
+        rng, {"dress": 2.2, "skirt": 2.6, "pants": 3, "shorts": 1.2} if female else {"pants": 5, "shorts": 1.6}
+    )
     top = _draw_top(rng, female)
     pieces: list[Garment] = list(_draw_footwear(rng, female, bare=kind in ("dress", "skirt", "shorts")))
     if kind == "dress":
@@ -134,7 +151,9 @@ def draw_outfit(rng: np.random.Generator, female: bool) -> tuple[Garment, ...]:
     else:
         lower = _draw_skirt(rng) if kind == "skirt" else _draw_pants(rng, short=kind == "shorts")
         tucked = rng.random() < (0.75 if kind == "skirt" else 0.35)
-        pieces += [_with_hem(top, lower.waist - 0.06), lower] if tucked else [lower, _with_hem(top, rng.uniform(-0.03, 0.06))]
+        pieces += (
+            [_with_hem(top, lower.waist - 0.06), lower] if tucked else [lower, _with_hem(top, rng.uniform(-0.03, 0.06))]
+        )
     if rng.random() < (0.16 if kind == "dress" else 0.24):
         pieces.append(_draw_jacket(rng))
     return tuple(pieces)
@@ -152,7 +171,7 @@ def _draw_top(rng: np.random.Generator, female: bool) -> Garment:
     loose = rng.random()
     return Garment(
         "top", labels.UPPER_CLOTHES, draw_cloth(rng, TOP_PATTERNS), 0.0, 1.0, SLEEVES[sleeve], neck,
-        0.006 + 0.010 * loose, 0.01 + 0.09 * loose, int(6 + 14 * loose),
+        0.006 + 0.010 * loose, 0.01 + 0.09 * loose, int(8 + 40 * loose),
     )  # fmt: skip
 
 
@@ -163,9 +182,13 @@ def _draw_pants(rng: np.random.Generator, short: bool) -> Garment:
         cloth = Cloth("denim", colour, colour, _rgb(np.array(colour) * 0.8), 0.05, int(rng.integers(1000)))  # type: ignore[arg-type]
     else:
         cloth = draw_cloth(rng, {"plain": 5, "pinstripes": 0.6, "checks": 0.6, "melange": 1, "camouflage": 0.3})
-    hem = rng.uniform(-0.36, -0.14) if short else rng.choice([ANKLE, ANKLE + 0.02, ANKLE + 0.09, -0.58], p=[0.5, 0.25, 0.15, 0.1])
+    hem = (
+        rng.uniform(-0.36, -0.14)
+        if short
+        else rng.choice([ANKLE, ANKLE + 0.02, ANKLE + 0.09, -0.58], p=[0.5, 0.25, 0.15, 0.1])
+    )
     return Garment("pants", labels.PANTS, cloth, float(hem), rng.uniform(0.09, 0.15), 0.0, "crew",
-                   0.006 + 0.008 * loose, 0.008 + (0.05 if short else 0.035) * loose, int(4 + 8 * loose))  # fmt: skip
+                   0.006 + 0.008 * loose, 0.008 + (0.05 if short else 0.035) * loose, int(5 + 14 * loose))  # fmt: skip
 
 
 def _draw_skirt(rng: np.random.Generator) -> Garment:
@@ -179,13 +202,17 @@ def _draw_dress(rng: np.random.Generator, top: Garment) -> list[Garment]:
     hem = float(pick(rng, (rng.uniform(-0.26, -0.16), rng.uniform(-0.42, -0.30), rng.uniform(-0.66, -0.52))))  # type: ignore[arg-type]
     cloth = draw_cloth(rng, {"plain": 4, "dots": 1.6, "flowers": 2.2, "stripes": 1.4, "checks": 0.8, "gingham": 0.8})
     bodice = Garment("top", labels.UPPER_CLOTHES, cloth, 0.02, 1.0, top.sleeve, top.neck, 0.007, 0.0, 5)
-    skirt = Garment("skirt", labels.UPPER_CLOTHES, cloth, hem, 0.165, 0.0, "crew", 0.012, float(rng.choice([0.2, 0.8, 1.3])), 3)
+    skirt = Garment(
+        "skirt", labels.UPPER_CLOTHES, cloth, hem, 0.165, 0.0, "crew", 0.012, float(rng.choice([0.2, 0.8, 1.3])), 3
+    )
     return [bodice, skirt]
 
 
 def _draw_jacket(rng: np.random.Generator) -> Garment:
     cloth = draw_cloth(rng, {"plain": 4, "denim": 1.5, "melange": 1.5, "checks": 0.6})
-    return Garment("jacket", labels.UPPER_CLOTHES, cloth, rng.uniform(-0.10, 0.06), 1.0, SLEEVES["long"], "crew", 0.019, 0.06, 24)
+    return Garment(
+        "jacket", labels.UPPER_CLOTHES, cloth, rng.uniform(-0.10, 0.06), 1.0, SLEEVES["long"], "crew", 0.019, 0.06, 70
+    )
 
 
 def _draw_footwear(rng: np.random.Generator, female: bool, bare: bool) -> list[Garment]:
@@ -194,7 +221,9 @@ def _draw_footwear(rng: np.random.Generator, female: bool, bare: bool) -> list[G
     kind = pick_weighted(rng, {"low": 3, "boots": 0.7, "flat": 1.2 if female else 0.2})
     top = {"low": -0.728, "boots": rng.uniform(-0.62, -0.48), "flat": -0.772}[kind]
     cloth = Cloth("plain", leather, sole, sole)  # type: ignore[arg-type]
-    shoes = Garment("shoes", labels.LEG, cloth, -1.0, float(top), thickness=0.009 if kind != "flat" else 0.005, smooth=3)
+    shoes = Garment(
+        "shoes", labels.LEG, cloth, -1.0, float(top), thickness=0.009 if kind != "flat" else 0.005, smooth=3
+    )
     if not bare or kind == "boots" or rng.random() < 0.65:
         return [shoes]
     hose_colour = pick(rng, ((0.14, 0.13, 0.14), (0.93, 0.93, 0.92), (0.25, 0.20, 0.22)))

@@ -82,12 +82,17 @@ def _look(raw: Path) -> _Found:
     for path, is_link in _walk(raw, ""):
         pure = PurePosixPath(path)
         suffix, folders = pure.suffix.lower(), {part.lower() for part in pure.parts[:-1]}
-        if is_link:
+        if not _is_plain(path):
+            found.set_aside.append(
+                (ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file")
+            )
+        elif is_link:
             found.set_aside.append((path, "a link: copy the file itself into the folder (`cp -L`)"))
         elif suffix == ".csv":
             found.tables.append(path)
-        elif folders & set(label_maps.FOLDERS) and suffix in label_maps.SUFFIXES:
-            found.labels.append(path)
+        elif folders & set(label_maps.FOLDERS):
+            if suffix in label_maps.SUFFIXES:
+                found.labels.append(path)
         elif suffix in PICTURE_SUFFIXES:
             found.pictures.append(path)
         else:
@@ -99,6 +104,11 @@ def _look(raw: Path) -> _Found:
         kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(ignored.items()))
         found.notes.append(f"files that are no pictures of this source were ignored: {kinds}")
     return found
+
+
+def _is_plain(path: str) -> bool:
+    """Whether tables and archives can hold the name; bytes that are not UTF-8 arrive as lone surrogates (Cs)."""
+    return not any(letter == "\\" or unicodedata.category(letter) in ("Cc", "Cs") for letter in path)
 
 
 def _has_home(path: str) -> bool:
@@ -128,9 +138,7 @@ def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
         *folders, name = path.split("/")
         item_id = without_suffix("/".join([*(part for part in folders if part not in PICTURE_FOLDERS), name]))
         split, stem = split_of_folder(item_id)
-        if any(unicodedata.category(letter) in ("Cc", "Cs") or letter == "\\" for letter in path):
-            set_aside.append((ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file"))
-        elif is_distractor(item_id):
+        if is_distractor(item_id):
             set_aside.append((path, "a Market-1501 distractor (person -1 or 0000) shows no one to pair"))
         elif item_id in entries:
             set_aside.append((path, f"has the same name as {entries[item_id].path}: rename or remove one"))

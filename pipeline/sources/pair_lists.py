@@ -43,7 +43,10 @@ def read_pairs(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
 
 def _cells(line: str) -> list[str]:
     # Line by line, so that a stray quotation mark spoils its own line only.
-    return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True), [])]
+    except csv.Error:
+        return [line[:60]]
 
 
 def match_pairs(path: Path, name: str, names: Names) -> tuple[Pairs, list[tuple[str, str]]]:

@@ -1,6 +1,8 @@
 """The field's CSV of joints: reading it, and finding out what its x is counted in."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,9 +78,6 @@ def test_a_missing_column_is_an_error_with_the_remedy(tmp_path, header):
 @given(st.text(max_size=200))
 @settings(max_examples=150, deadline=None)
 def test_no_line_breaks_the_reader(text):
-    import tempfile
-    from pathlib import Path
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "j.csv"
         path.write_bytes(f"{HEADER}\n{text}".encode("utf-8", "surrogatepass"))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -85,12 +86,13 @@ def test_links_are_set_aside_and_never_followed(tmp_path):
     assert ids(read("folder", tmp_path / "link")) == ["a_1"]
 
 
-@pytest.mark.parametrize("name", ["new\nline_1.png", "back\\slash_1.png", "tab\t_1.png"])
+@pytest.mark.parametrize("name", ["new\nline_1.png", "back\\slash_1.png", "tab\t_1.png", os.fsdecode(b"\xff_1.png")])
 def test_names_that_would_spoil_a_table_are_set_aside(tmp_path, name):
     picture(tmp_path / "a_1.png")
     picture(tmp_path / name)
     [(shown, reason)] = read("folder", tmp_path).set_aside
     assert shown.isprintable()
+    assert shown.encode()
     assert "rename the file" in reason
 
 
@@ -187,7 +189,7 @@ def test_label_maps_are_found_by_name(tmp_path, folder):
         "rogue/idle.npy",
         "WOMEN/Dresses/id_00000001/02_1_front.npy",
         "gone.png",
-        "notes.txt",
+        "seen.jpg",
     ):
         path = tmp_path / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

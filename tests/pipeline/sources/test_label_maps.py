@@ -1,6 +1,7 @@
 """Label maps as users have them."""
 
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -68,8 +69,6 @@ def test_another_size_names_both():
 
 
 def test_a_pickle_is_not_run(tmp_path):
-    import pickle
-
     class Trap:
         def __reduce__(self):
             return (tmp_path.joinpath("sprung").touch, ())

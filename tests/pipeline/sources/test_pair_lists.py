@@ -1,6 +1,8 @@
 """The field's lists of pairs."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.sources.names import Names
@@ -56,3 +58,19 @@ def test_other_tables_are_none(header):
 )
 def test_the_split_is_in_the_name(name, split):
     assert split_in_name(name) == split
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_line_breaks_the_reader(tmp_path, text):
+    path = tmp_path / "list.csv"
+    path.write_bytes(b"from,to\n" + text.encode("utf-8", "surrogatepass"))
+    pairs, bad = match_pairs(path, "list.csv", NAMES)
+    assert len(pairs) + len(bad) <= len(text) + 1
+
+
+def test_a_line_beyond_all_measure_is_set_aside(tmp_path):
+    pairs, bad = listed(tmp_path, "from,to\n" + "x" * 200_000 + ",a_1\na_1,a_2\n")
+    assert pairs == [("a_1", "a_2", None)]
+    assert "line 2" in bad[0][1]
+    assert len(bad[0][1]) < 200

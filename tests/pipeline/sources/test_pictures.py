@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -145,8 +146,6 @@ def test_a_bomb_is_refused_by_its_header():
     """40,000 x 40,000 pixels: nothing of them is decoded, so that memory does not matter."""
     data = bytearray(saved(Image.new("L", (20, 20)), "PNG"))
     data[16:24] = (40_000).to_bytes(4, "big") * 2
-    import zlib
-
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     with pytest.raises(BadItem, match="max_pixels"):
         check(bytes(data), max_pixels=60_000_000)

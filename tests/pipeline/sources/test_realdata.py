@@ -1,10 +1,12 @@
 """Real folders and the lists that everyone uses; skipped where they are absent."""
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.crops import find_move
@@ -50,7 +52,7 @@ def test_deepfashion_is_cropped_by_the_fields_rule_and_joints_follow():
         picture = checked(raw, entry)
         move = find_move("columns", (256, 256), (176, 256))
         np.testing.assert_array_equal(move.picture(picture), picture[:, 40:216])
-        x = np.array(eval(rows[f"{entry.id}.jpg"]["keypoints_x"]))
+        x = np.array(json.loads(rows[f"{entry.id}.jpg"]["keypoints_x"]))
         joints = move.joints(source.annotations[entry.id])
         there = is_present(joints)
         np.testing.assert_array_equal(there, (x >= 40) & (x < 216))
@@ -64,8 +66,6 @@ def test_cartoon3d_is_two_persons_in_seven_poses():
     assert all(checked(raw, entry).shape == (256, 176, 3) for entry in source.entries)
     splits = assign_splits(source.entries, val=0, test=0.3)
     assert Counter(splits.values()) == {"train": 10, "test": 4}
-    import pandas as pd
-
     catalog = pd.DataFrame([(e.id, e.person, e.pose, splits[e.id]) for e in source.entries])
     catalog.columns = ["id", "person", "pose", "split"]
     table, _ = make_pairs(
@@ -108,7 +108,7 @@ def test_the_official_annotations_are_read_without_loss(name, size, count):
     assert find_frame(joints, dict.fromkeys(joints, size)) == "own"
     with (REAL / "official_lists" / name).open() as file:
         present = sum(
-            len(eval(row["keypoints_x"])) - eval(row["keypoints_x"]).count(-1)
+            len(json.loads(row["keypoints_x"])) - json.loads(row["keypoints_x"]).count(-1)
             for row in csv.DictReader(file, delimiter=":")
         )
     assert sum(int(is_present(each).sum()) for each in joints.values()) == present

@@ -1,0 +1,131 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import openpifpaf
+import pytest
+import torch
+
+from models.detectors import accuracy, posenet, storage
+from models.detectors.pose import Decoding, Person, PoseDetector, choose_person
+from pipeline.people import skeleton
+
+
+def same(left: list[list[Person]], right: list[list[Person]]) -> bool:
+    return len(left) == len(right) and all(
+        len(a) == len(b)
+        and all(np.array_equal(p.joints, q.joints) and (p.score, p.box) == (q.score, q.box) for p, q in zip(a, b))
+        for a, b in zip(left, right)
+    )
+
+
+def test_unseen_rendered_people_are_found(detector, unseen):
+    people = detector.detect(unseen.images)
+    assert all(found for found in people)
+    right = [accuracy.right_joints(found[0].joints, true) for found, true in zip(people, unseen.seen)]
+    assert np.nanmean(right) >= 0.88
+
+
+def test_same_input_same_output_and_company_does_not_matter(detector, unseen):
+    together = detector.detect(unseen.images)
+    assert same(together, detector.detect(unseen.images))
+    alone = [detector.detect([image])[0] for image in unseen.images]
+    assert same(together, alone)
+    # Nine pictures need a second, padded batch; another size among them makes a group of its own.
+    mixed = detector.detect([unseen.images[0][:200]] + unseen.images[::-1] + unseen.images[:2])
+    assert same(mixed[1:7], together[::-1])
+
+
+def test_joints_are_on_the_grid_inside_the_picture_and_in_the_box(detector, unseen):
+    for found, image in zip(detector.detect(unseen.images), unseen.images):
+        joints = found[0].joints
+        there = skeleton.is_present(joints)
+        assert joints.shape == (18, 3)
+        assert joints.dtype == np.float32
+        assert np.array_equal(joints[~there], np.tile(np.float32(skeleton.MISSING), ((~there).sum(), 1)))
+        assert np.array_equal(joints[there, :2] * 64, np.round(joints[there, :2] * 64))
+        x0, y0, x1, y1 = found[0].box
+        assert 0 <= x0 < x1 <= image.shape[1] - 1
+        assert 0 <= y0 < y1 <= image.shape[0] - 1
+        assert (joints[there, 0] >= x0 - 1).all()
+        assert (joints[there, 1] <= y1 + 1).all()
+
+
+def test_a_picture_twice_as_large_gives_joints_twice_as_far(detector, unseen):
+    image = unseen.images[0]
+    small = detector.detect([image])[0][0].joints
+    large = detector.detect([image.repeat(2, axis=0).repeat(2, axis=1)])[0][0].joints
+    both = skeleton.is_present(small) & skeleton.is_present(large)
+    assert both.sum() >= 12
+    assert np.abs(large[both, :2] - (small[both, :2] * 2 + 0.5)).max() < 4
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_nobody_in_an_empty_picture(detector, level):
+    assert detector.detect([np.full((256, 176, 3), level, np.uint8)]) == [[]]
+
+
+def test_no_pictures_no_people(detector):
+    assert detector.detect([]) == []
+
+
+def test_settings_of_openpifpaf_are_left_alone(detector, unseen):
+    cifcaf = torch.classes.openpifpaf_decoder.CifCaf
+
+    def state() -> tuple[object, ...]:
+        factory, predictor = openpifpaf.network.Factory, openpifpaf.Predictor
+        return (
+            torch.get_num_threads(),
+            cifcaf.get_keypoint_threshold(),
+            openpifpaf.decoder.utils.CifSeeds.get_threshold(),
+            openpifpaf.decoder.utils.nms.Keypoints.get_instance_threshold(),
+            (factory.base_name, factory.checkpoint, factory.from_checkpoint),
+            (predictor.batch_size, predictor.long_edge, predictor.device),
+        )
+
+    before = state()
+    strict = PoseDetector(decoding=Decoding(keypoint_threshold=0.9))
+    few = strict.detect(unseen.images[:1])
+    assert state() == before
+    # Two detectors side by side keep their own thresholds.
+    many = detector.detect(unseen.images[:1])
+    assert sum(skeleton.is_present(p.joints).sum() for p in few[0]) < skeleton.is_present(many[0][0].joints).sum()
+
+
+def test_a_pickle_needs_its_hash_listed(tmp_path: Path, unseen, detector):
+    weights, description = storage.read(Path(posenet.__file__).parent / "weights" / "pose.safetensors")
+    network = posenet.build(description)
+    network.load_state_dict(weights)
+    path = tmp_path / "network.pkl"
+    torch.save({"model": network, "epoch": 3}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match=rf"network\.pkl.*{digest}.*list it"):
+        PoseDetector(path, trusted={"0" * 64})
+    trusted = PoseDetector(path, trusted={digest})
+    assert same(trusted.detect(unseen.images[:1]), detector.detect(unseen.images[:1]))
+
+
+def test_a_missing_or_foreign_weight_file_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"absent\.safetensors: no such weight file"):
+        PoseDetector(tmp_path / "absent.safetensors")
+    foreign = tmp_path / "foreign.safetensors"
+    foreign.write_bytes(b"not weights")
+    with pytest.raises(ValueError, match=r"foreign\.safetensors: not a file of weights"):
+        PoseDetector(foreign)
+    other = tmp_path / "other.safetensors"
+    storage.save(other, {"a": torch.zeros(2)}, {"base": posenet.NAME, "width": posenet.WIDTH})
+    with pytest.raises(ValueError, match=r"other\.safetensors: the weights do not fit"):
+        PoseDetector(other)
+
+
+def person(x0: float, y0: float, x1: float, y1: float, score: float = 0.8) -> Person:
+    return Person(skeleton.empty(), score, (x0, y0, x1, y1))
+
+
+def test_the_largest_and_most_central_person_is_chosen():
+    middle, side, small = person(60, 20, 120, 230), person(0, 20, 60, 230), person(70, 100, 90, 160)
+    assert choose_person([side, middle, small], 176, 256) == (middle, 1)
+    assert choose_person([small, middle], 176, 256) == (middle, 0)
+    # A doubtful shape of the same size is nobody to set a picture aside for.
+    assert choose_person([middle, person(0, 20, 60, 230, score=0.1)], 176, 256) == (middle, 0)
+    assert choose_person([], 176, 256) == (None, 0)

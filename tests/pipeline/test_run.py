@@ -1,0 +1,68 @@
+import fcntl
+import json
+import time
+
+from pipeline import imports
+from pipeline.run import main
+from tests.stages.conftest import Project
+
+
+def test_what_a_run_took_is_noted(tmp_path):
+    project = Project(tmp_path / "project", **{"domains.source.figures.people": 1})
+    project.run("figures@source")
+    record = json.loads((project.folder / "runs.jsonl").read_text())
+    assert (record["stage"], record["item"], record["items"], record["computed"]) == ("figures", "source", 2, 2)
+    assert record["seconds"] > 0
+
+
+def test_a_second_run_of_one_item_waits_for_the_first(tmp_path):
+    project = Project(tmp_path / "project", **{"domains.source.figures.people": 1})
+    lock = project.folder / ".cache" / "locks" / "figures@source.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = project.start("figures@source")
+        time.sleep(4)
+        assert process.poll() is None
+        assert not project.path("figures", "source", "truth.parquet").exists()
+    process.communicate()
+    assert process.returncode == 0
+    assert project.path("figures", "source", "truth.parquet").exists()
+
+
+def test_help_says_what_it_takes(capsys):
+    try:
+        main(["--help"])
+    except SystemExit as end:
+        assert end.code == 0
+    assert "crop@source" in capsys.readouterr().out
+
+
+def test_outside_of_a_project_the_file_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["crop@source"]) == 1
+    assert "params.yaml is missing" in capsys.readouterr().err
+
+
+def test_a_changed_module_changes_the_fingerprint_and_a_drawing_does_not(tmp_path, monkeypatch):
+    for room in imports.ROOMS:
+        (tmp_path / room).mkdir()
+    (tmp_path / "stages" / "some.py").write_text("from pipeline import thing\nfrom stages import sheets\n")
+    (tmp_path / "stages" / "sheets.py").write_text("COLOUR = 1\n")
+    (tmp_path / "pipeline" / "thing.py").write_text("X = 1\n")
+    (tmp_path / "pipeline" / "engine.py").write_text("")
+    monkeypatch.setattr(imports, "ROOT", tmp_path)
+
+    def code():
+        for function in (imports.file_of, imports.imports_of, imports.modules_of, imports.code_of):
+            function.cache_clear()
+        return imports.code_of("stages.some")
+
+    first = code()
+    (tmp_path / "stages" / "sheets.py").write_text("COLOUR = 2\n")
+    assert code() == first
+    (tmp_path / "pipeline" / "thing.py").write_text("X = 2\n")
+    assert code() != first
+    monkeypatch.undo()
+    for function in (imports.file_of, imports.imports_of, imports.modules_of, imports.code_of):
+        function.cache_clear()
