@@ -1,5 +1,5 @@
 # `make help` lists what there is. Every target sets up what it needs in .venv.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.blocks import (
     Chain,
@@ -27,7 +28,7 @@ from models.data import Batch, pose_maps
 from models.discriminators import ResidualDiscriminator
 from models.features import Trunk, layer_index, to_imagenet
 from models.losses import contextual, foreground_l1, lsgan, perceptual
-from models.method import Method, Update
+from models.method import Method, Moment, Update
 from models.settings import setting
 from pipeline.people.labels import LABELS
 from pipeline.people.skeleton import JOINTS
@@ -44,10 +45,12 @@ class AdganSettings:
     width: float = setting(0.25, low=0.05, high=2)
     scale: float = setting(0.5, low=0.25, high=1)
     texture_vgg: str = setting("none", choices=("none", "vgg16", "vgg19"))
+    pooling: str = setting("part", choices=("part", "picture"))
     pose_map: str = setting("gaussian", choices=("gaussian", "delta", "disc"))
     sigma_px: float = setting(6.0, low=0.5, high=50)
     first_weights: str = setting("kaiming", choices=("kaiming", "original"))
     learning_rate: float = setting(1e-3, low=0, high=1)
+    critics_after: float = setting(0.0, low=0, high=1)
     gan: float = setting(5.0, low=0)
     l1: float = setting(1.0, low=0)
     foreground: float = setting(0.0, low=0)
@@ -74,11 +77,13 @@ class TextureEncoder(nn.Module):
     """(B, 3, H, W) pictures of one part each -> (B, S) codes.
 
     Four convolutions without norm. With a VGG each is joined by the frozen features of its size, taken from the masked
-    picture in [-1, 1] as it is: the original leaves ImageNet's mean and deviation out.
+    picture in [-1, 1] as it is: the original leaves ImageNet's mean and deviation out. The original averages over the whole
+    `picture`, where a small part drowns in the grey around it; `part` averages over the part.
     """
 
-    def __init__(self, width: float, vgg: str) -> None:
+    def __init__(self, width: float, vgg: str, pooling: str) -> None:
         super().__init__()
+        self.pooling = pooling
         channels = [scaled(number, width) for number in (64, 128, 256, 512)]
         joined = channels if vgg == "none" else [own + seen for own, seen in zip(channels, _VGG_CHANNELS, strict=True)]
         self.conv1 = ConvBlock(3, channels[0], 7)
@@ -90,14 +95,18 @@ class TextureEncoder(nn.Module):
             # The checkpoint of the original holds the whole VGG-19, up to its last convolution.
             self.vgg = Trunk(vgg, layers=36 if vgg == "vgg19" else layer_index(vgg, _VGG_TAPS[-1]) + 1)
 
-    def forward(self, image_B3HW: Tensor) -> Tensor:
-        """(B, S) codes."""
+    def forward(self, image_B3HW: Tensor, part_B1HW: Tensor) -> Tensor:
+        """(B, S) codes of the part that the mask shows."""
+        image_B3HW = image_B3HW * part_B1HW
         seen = self.vgg.taps(image_B3HW, _VGG_TAPS) if hasattr(self, "vgg") else [None] * 4
         x_BCHW = image_B3HW
         for layer, features in zip((self.conv1, self.conv2, self.conv3, self.conv4), seen, strict=True):
             x_BCHW = layer(x_BCHW)
             if features is not None:
                 x_BCHW = torch.cat([x_BCHW, features], dim=1)
+        if self.pooling == "part":
+            part_B1HW = F.interpolate(part_B1HW, x_BCHW.shape[2:], mode="area")
+            x_BCHW = x_BCHW * (part_B1HW / part_B1HW.mean((2, 3), keepdim=True).clamp_min(1e-6))
         return self.model(x_BCHW).flatten(1)
 
 
@@ -144,11 +153,11 @@ class _StyledBlocks(nn.Module):
 class Generator(nn.Module):
     """Target pose, source picture and source parsing -> the source person in the target pose."""
 
-    def __init__(self, *, width: float = 1.0, texture_vgg: str = "none") -> None:
+    def __init__(self, *, width: float = 1.0, texture_vgg: str = "none", pooling: str = "picture") -> None:
         super().__init__()
         style, hidden = scaled(64, width) * len(LABELS), scaled(256, width)
         self.enc_content = PoseEncoder(width)
-        self.enc_style = TextureEncoder(width, texture_vgg)
+        self.enc_style = TextureEncoder(width, texture_vgg, pooling)
         self.dec = Decoder(width)
         self.fc = LinearBlock(style, style)
         self.mlp = Chain(
@@ -159,8 +168,9 @@ class Generator(nn.Module):
 
     def encode(self, source_B3HW: Tensor, parsing_BKHW: Tensor) -> Tensor:
         """(B, K, S) codes of the parts: the eight masked pictures go through the encoder as one batch."""
-        masked_BK3HW = source_B3HW[:, None] * parsing_BKHW[:, :, None]
-        return self.enc_style(masked_BK3HW.flatten(0, 1)).unflatten(0, masked_BK3HW.shape[:2])
+        parts = parsing_BKHW.shape[1]
+        codes_NS = self.enc_style(source_B3HW.repeat_interleave(parts, 0), parsing_BKHW.flatten(0, 1)[:, None])
+        return codes_NS.unflatten(0, (-1, parts))
 
     def decode(self, pose_BJHW: Tensor, codes_BKS: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1]: the person of these codes in this pose."""
@@ -185,7 +195,7 @@ class Adgan(Method):
 
     def __init__(self, settings: AdganSettings) -> None:
         super().__init__(settings)
-        self.generator = Generator(width=settings.width, texture_vgg=settings.texture_vgg)
+        self.generator = Generator(width=settings.width, texture_vgg=settings.texture_vgg, pooling=settings.pooling)
         self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=settings.width)
         self.critic_texture = ResidualDiscriminator(6, width=settings.width)
         _initialise(self.generator, settings.first_weights)
@@ -216,11 +226,15 @@ class Adgan(Method):
             for name, network in networks.items()
         }
 
-    def train_step(self, batch: Batch, update: Update, phase: str, step: int) -> dict[str, Tensor]:
+    def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
         """Generator, then texture critic, then pose critic."""
         pose = self._pose(batch.target_joints, batch)
         fake = self.generator(pose, batch.source, one_hot(batch.source_parsing))
-        terms = self._generator_terms(fake, pose, batch)
+        terms = self._likeness(fake, batch)
+        if at.progress < self.settings.critics_after:
+            update("generator", torch.stack(list(terms.values())).sum())
+            return {name: term.detach() for name, term in terms.items()}
+        terms["gan"] = self.settings.gan * self._deception(fake, pose, batch)
         update("generator", torch.stack(list(terms.values())).sum())
         for name, critic, condition in (
             ("texture", self.critic_texture, batch.source),
@@ -231,11 +245,13 @@ class Adgan(Method):
             terms[f"critic_{name}"] = loss
         return {name: term.detach() for name, term in terms.items()}
 
-    def _generator_terms(self, fake: Tensor, pose: Tensor, batch: Batch) -> dict[str, Tensor]:
-        weights = self.settings
+    def _deception(self, fake: Tensor, pose: Tensor, batch: Batch) -> Tensor:
         scores = self.critic_pose(torch.cat([fake, pose], 1)), self.critic_texture(torch.cat([fake, batch.source], 1))
+        return (lsgan(scores[0], is_real=True) + lsgan(scores[1], is_real=True)) / 2
+
+    def _likeness(self, fake: Tensor, batch: Batch) -> dict[str, Tensor]:
+        weights = self.settings
         terms = {
-            "gan": weights.gan * sum(lsgan(score, is_real=True) for score in scores) / 2,
             "l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground),
         }
         if weights.perceptual:

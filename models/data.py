@@ -5,6 +5,7 @@ Shape suffixes: B batch, J the 18 joints, H W rows and columns.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from itertools import permutations
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pipeline.people import skeleton
+from pipeline.people import labels, skeleton
+from pipeline.people.labels import LABELS
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -42,6 +44,7 @@ class Batch:
     source_parsing: Tensor  # (B, H, W) labels 0..7
     source_joints: Tensor  # (B, 18, 3) x, y in pixels, score; missing (-1, -1, 0)
     target: Tensor  # (B, 3, H, W) in [-1, 1]
+    target_parsing: Tensor  # (B, H, W)
     target_joints: Tensor  # (B, 18, 3)
     target_mask: Tensor  # (B, 1, H, W) 0 or 1
 
@@ -56,13 +59,13 @@ class Batch:
             return self
         height, width = size = tuple(round(side * scale / 4) * 4 for side in self.size)
         ratio = torch.tensor([width / self.size[1], height / self.size[0]], device=self.source.device)
-        labels = F.interpolate(self.source_parsing[:, None].float(), size, mode="nearest-exact")[:, 0]
         return replace(
             self,
             source=F.interpolate(self.source, size, mode="area"),
-            source_parsing=labels.to(self.source_parsing.dtype),
+            source_parsing=F.interpolate(self.source_parsing[:, None], size, mode="nearest-exact")[:, 0],
             source_joints=_scaled_joints(self.source_joints, ratio),
             target=F.interpolate(self.target, size, mode="area"),
+            target_parsing=F.interpolate(self.target_parsing[:, None], size, mode="nearest-exact")[:, 0],
             target_joints=_scaled_joints(self.target_joints, ratio),
             target_mask=F.interpolate(self.target_mask, size, mode="nearest-exact"),
         )
@@ -89,7 +92,8 @@ def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussia
     elif kind == "disc":
         maps = (dx_BJ1W.square() + dy_BJH1.square() <= sigma_px**2).float()
     elif kind == "delta":
-        maps = ((dx_BJ1W.round() == 0) & (dy_BJH1.round() == 0)).float()
+        # -0.5 <= d < 0.5 holds for one pixel, also for a joint half way between two.
+        maps = ((dx_BJ1W > -0.5) & (dx_BJ1W <= 0.5) & (dy_BJH1 > -0.5) & (dy_BJH1 <= 0.5)).float()
     else:
         raise ValueError(f"heat map kind '{kind}' is not one of delta, gaussian, disc")
     return maps * _is_present(joints_BJ3)[..., None, None]
@@ -123,6 +127,7 @@ class Pairs(Dataset[Arrays]):
             "source_parsing": self.pictures.parsing(source),
             "source_joints": joints[source],
             "target": self.pictures.image(target).transpose(2, 0, 1),
+            "target_parsing": self.pictures.parsing(target),
             "target_joints": joints[target],
             "target_mask": self.pictures.mask(target)[None],
         }
@@ -166,6 +171,36 @@ def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
         moved[key] = moved[key].float() / 127.5 - 1
     moved["target_mask"] = moved["target_mask"].float()
     return Batch(**{field.name: moved[field.name] for field in fields(Batch)})
+
+
+_RECOLOURED = (labels.BACKGROUND, labels.UPPER_CLOTHES, labels.PANTS, labels.SKIRT)
+_PERMUTATIONS = tuple(permutations(range(3)))
+
+
+def recoloured(batch: Batch, dice: torch.Generator) -> Batch:
+    """The batch with clothes and background in other colours, the same in source and target.
+
+    Each of these parts of each pair gets a random order of its colour channels and a random negative of some: few people
+    then teach many colours. Skin and hair stay.
+    """
+    count = len(batch.source)
+    order = torch.randint(len(_PERMUTATIONS), (count, len(LABELS)), generator=dice)
+    sign = torch.randint(2, (count, len(LABELS), 3), generator=dice) * 2.0 - 1
+    mixing_BK33 = torch.eye(3)[torch.tensor(_PERMUTATIONS)[order]] * sign[..., None]
+    stays = torch.tensor([label not in _RECOLOURED for label in range(len(LABELS))])
+    mixing_BK33[:, stays] = torch.eye(3)
+    mixing_BK33 = mixing_BK33.to(batch.source.device)
+    return replace(
+        batch,
+        source=_mixed(batch.source, batch.source_parsing, mixing_BK33),
+        target=_mixed(batch.target, batch.target_parsing, mixing_BK33),
+    )
+
+
+def _mixed(image_B3HW: Tensor, parsing_BHW: Tensor, mixing_BK33: Tensor) -> Tensor:
+    every_BK3HW = torch.einsum("bkij,bjhw->bkihw", mixing_BK33, image_B3HW)
+    chosen_B13HW = parsing_BHW.long()[:, None, None].expand(-1, 1, 3, -1, -1)
+    return every_BK3HW.gather(1, chosen_B13HW)[:, 0]
 
 
 def take(pairs: Pairs, count: int, device: torch.device) -> Batch:

@@ -33,6 +33,20 @@ class Phase:
     share: float = 1.0
 
 
+@dataclass(frozen=True)
+class Moment:
+    """Where in a training a step is: counted from the beginning of its phase."""
+
+    phase: str
+    step: int
+    steps: int
+
+    @property
+    def progress(self) -> float:
+        """0 at the beginning of the phase, below 1."""
+        return self.step / self.steps
+
+
 class Update(Protocol):
     """One optimiser step: the gradient of `loss` goes to the parameters of that optimiser and to no others."""
 
@@ -67,10 +81,10 @@ class Method(nn.Module, ABC):
         """The optimisers of a phase by the name that `update` knows them under."""
 
     @abstractmethod
-    def train_step(self, batch: Batch, update: Update, phase: str, step: int) -> dict[str, Tensor]:
-        """One step of a phase on a batch of the network's size: calls `update` as often as the system wants.
+    def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """One step on a batch of the network's size: calls `update` as often as the system wants.
 
-        Gives the detached terms of the losses, for the curves; `step` counts from the beginning of the phase.
+        Gives the detached terms of the losses, for the curves.
         """
 
     @abstractmethod

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from models.data import Batch, Draws, Pairs, batches, pose_maps, take
-from models.method import Method, Phase
+from models.data import Batch, Draws, Pairs, batches, pose_maps, recoloured, take
+from models.method import Method, Moment, Phase
 from models.settings import SettingsError, setting
 
 
@@ -53,6 +53,7 @@ class TrainingSettings:
     decay_from: float = setting(0.5, low=0, high=1)  # share of the steps after which learning rates fall linearly to 0
     average: float = setting(0.99, low=0, high=0.99999)  # decay of the weights' moving average; 0: none
     mirror: bool = setting(True)  # mirror half of the pairs
+    recolour: bool = setting(False)  # give clothes and background other colours, the same in both pictures
     learn: str = setting("everything")  # what learns: one of the system's choices
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     precision: str = setting("32-true", choices=("32-true", "bf16-mixed"))
@@ -122,11 +123,14 @@ class Run:
         phase, steps = _phase_at(self.method.phases, self.step, self.settings.steps)
         if phase.name != self.phase:
             self._begin(phase.name)
-        self._set_learning_rates((self.step - steps.start) / len(steps))
+        at = Moment(phase.name, self.step - steps.start, len(steps))
+        self._set_learning_rates(at.progress)
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        batch = batch.scaled(self.method.settings.scale)
+        if self.settings.recolour:
+            batch = recoloured(batch, torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step))
         with self.fabric.autocast():
-            batch = batch.scaled(self.method.settings.scale)
-            terms = self.method.train_step(batch, self._update, phase.name, self.step - steps.start)
+            terms = self.method.train_step(batch, self._update, at)
         self._average()
         self.step += 1
         return terms

@@ -92,7 +92,7 @@ def map_items(
 ) -> Results:
     """Results of all `items`; only those that the memo does not know are computed, `batch` at a time."""
     results = Results(memo)
-    bar = tqdm(total=total, desc=title, unit="item", mininterval=0.5)
+    bar = tqdm(total=total, desc=title, unit="item", mininterval=0.5, disable=total == 0)
     pending = _recall(items, results, fingerprint, bar)
     for chunk, outcomes in _spread(_batched(pending, batch), make_worker, engine):
         entries = {}

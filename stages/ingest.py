@@ -65,6 +65,8 @@ def run(job: Job) -> None:
     if found.pairs_set_aside:
         total = len(found.pairs) + len(found.pairs_set_aside)
         quarantine.enforce(found.pairs_set_aside, total=total, limit=limit, key=f"{key} (for the pair list)")
+    if "test" not in splits.values():
+        log.warning("%s: no picture is held out for scoring; raise domains.%s.ingest.test", job.item, job.item)
     log.info("%s: %d pictures of %d persons", job.item, len(rows), len({entry.person for entry in accepted}))
 
 

@@ -138,7 +138,9 @@ def _occlude(
     image[top : top + box_h, left : left + box_w] = _scenery((box_h, box_w), random)
     labels[top : top + box_h, left : left + box_w] = vocabulary.BACKGROUND
     x, y = joints[:, 0], joints[:, 1]
-    joints[(x > left) & (x < left + box_w) & (y > top) & (y < top + box_h)] = skeleton.MISSING
+    # Pixel centres are at whole numbers: the first covered one reaches half a pixel further out.
+    covered = (x >= left - 0.5) & (x < left + box_w - 0.5) & (y >= top - 0.5) & (y < top + box_h - 0.5)
+    joints[covered] = skeleton.MISSING
     return image, joints, labels
 
 

@@ -1,6 +1,7 @@
 """Key points of people in pictures, by openpifpaf's Predictor."""
 
 import contextlib
+import itertools
 import logging
 import math
 from collections.abc import Collection, Iterator, Sequence
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import openpifpaf
 import torch
-from numpy.typing import NDArray
 from openpifpaf.network import model_migration, nets
 from PIL import Image
 
@@ -21,8 +21,8 @@ from pipeline.people import skeleton
 
 SHIPPED = Path(__file__).parent / "weights" / "pose.safetensors"
 
-# Joints are rounded to this share of a pixel: last bits that differ between processors do not reach the results.
-GRID = 64
+# Places are rounded to 1/64 pixel, scores to 1/1024: last bits, which differ between processors, reach no result.
+GRID_PX, GRID_SCORE = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -125,19 +125,11 @@ def _people(annotations: list[Any], scaled: Picture, picture: Picture) -> list[P
         corners = np.array([x, y, x + box_width, y + box_height], np.float64) * (scale * 2)
         corners = np.clip(corners, 0, [width - 1, height - 1] * 2)
         if skeleton.is_present(joints).any():
-            x0, y0, x1, y1 = (float(v) for v in _round(corners))
-            people.append(
-                Person(
-                    np.concatenate([_round(joints[:, :2]), joints[:, 2:]], axis=1),
-                    float(annotation.score),
-                    (x0, y0, x1, y1),
-                )
-            )
+            grid = np.array([GRID_PX, GRID_PX, GRID_SCORE], np.float32)
+            x0, y0, x1, y1 = (float(value) for value in np.round(corners * GRID_PX) / GRID_PX)
+            score = round(float(annotation.score) * GRID_SCORE) / GRID_SCORE
+            people.append(Person((np.round(joints * grid) / grid).astype(np.float32), score, (x0, y0, x1, y1)))
     return sorted(people, key=lambda person: (-person.score, person.box))
-
-
-def _round(pixels: NDArray[Any]) -> NDArray[Any]:
-    return np.round(pixels * GRID) / GRID
 
 
 def _load(path: Path, trusted: Collection[str]) -> nets.Shell:
@@ -154,6 +146,20 @@ def _load(path: Path, trusted: Collection[str]) -> nets.Shell:
     return network
 
 
+class _FreshDecoder(openpifpaf.decoder.CifCaf):
+    """Decodes every picture as if it were the first.
+
+    openpifpaf's decoder keeps one buffer and adds each picture's scores on top of the last one's, a whole number
+    higher: the last digits of a float32 depend on how many pictures came before.
+    """
+
+    def __call__(self, fields: Any, initial_annotations: Any = None) -> list[Any]:
+        bones = torch.tensor(self.caf_metas[0].skeleton) - 1
+        self.cpp_decoder = torch.classes.openpifpaf_decoder.CifCaf(len(self.cif_metas[0].keypoints), bones)
+        people: list[Any] = super().__call__(fields, initial_annotations)
+        return people
+
+
 class _CpuPredictor(openpifpaf.Predictor):
     """openpifpaf configures its classes; settings on a class of our own are out of everybody else's reach."""
 
@@ -163,12 +169,22 @@ class _CpuPredictor(openpifpaf.Predictor):
     long_edge = None
     fast_rescaling = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        metas = self.model_cpu.head_metas
+        kinds = openpifpaf.headmeta
+        cif, caf = next(
+            (a, b) for a, b in itertools.pairwise(metas) if isinstance(a, kinds.Cif) and isinstance(b, kinds.Caf)
+        )
+        self.processor = _FreshDecoder([cif], [caf])
+
 
 def _predictor(network: nets.Shell) -> openpifpaf.Predictor:
     """A Predictor of the given network: it would only take the name of a checkpoint."""
     factory = openpifpaf.network.Factory
-    # It logs every picture.
+    # Both sides of it, Python and C++, report every picture.
     logging.getLogger("openpifpaf").setLevel(logging.WARNING)
+    torch.ops.openpifpaf.set_quiet(True)
     with _attributes(factory, base_name=None, checkpoint=None, from_checkpoint=lambda self: (network, 0)):
         return _CpuPredictor()
 

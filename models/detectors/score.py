@@ -7,59 +7,61 @@ import json
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.detectors import accuracy, examples, settings
+from models.detectors import examples, settings
 from models.detectors.examples import Examples
 from models.detectors.parsing import Parser
 from models.detectors.pose import PoseDetector, choose_person
-from pipeline.people import labels, skeleton
+from models.metrics import extraction
+from pipeline.people import skeleton
 
-# A joint of a rendered person scores 1 when it is seen and 0.5 when the body hides it.
-SEEN = 0.75
+NEAR_PX = (5, 10)
 
 
 def score_pose(detector: PoseDetector, pictures: Examples) -> dict[str, Any]:
-    """Shares of the seen joints: right as PATN counts (`pckh`), within 5 and 10 pixels, found at all.
+    """PCKh@0.5 with its interval, and the shares of the seen joints found within 5 and 10 pixels and found at all.
 
     `nobody` and `several` count the pictures where the detector sees no person, or others of comparable size.
     """
-    people = detector.detect(list(pictures.images))
-    right, away, several, nobody = [], [], 0, 0
-    for row, found in enumerate(people):
-        main, others = choose_person(found, pictures.images.shape[2], pictures.images.shape[1])
-        several, nobody = several + (others > 0), nobody + (main is None)
-        joints = skeleton.empty() if main is None else main.joints
-        true = pictures.joints[row]
-        true = np.where((true[:, 2] >= SEEN)[:, None], true, np.asarray(skeleton.MISSING, np.float32))
-        right.append(accuracy.right_joints(joints, true))
-        away.append(accuracy.distances(joints, true))
-    distances = np.array(away)
-    near = distances[~np.isnan(distances)]
+    height, width = pictures.images.shape[1:3]
+    chosen = [choose_person(people, width, height) for people in detector.detect(list(pictures.images))]
+    found = np.stack([skeleton.empty() if main is None else main.joints for main, _ in chosen])
+    away = _distances(found, pictures.joints)
     return {
         "pictures": len(pictures),
-        "joints": int(near.size),
-        "pckh": _round(np.nanmean(right)),
-        "within_5_px": _round((near <= 5).mean()),
-        "within_10_px": _round((near <= 10).mean()),
-        "found": _round(np.isfinite(near).mean()),
-        "nobody": nobody,
-        "several": several,
+        "pckh": extraction.score_joints(found, pictures.joints, _persons(pictures)),
+        **{f"within_{limit}_px": _round((away <= limit).mean()) for limit in NEAR_PX},
+        "found": _round(np.isfinite(away).mean()),
+        "nobody": sum(main is None for main, _ in chosen),
+        "several": sum(others > 0 for _, others in chosen),
     }
 
 
 def score_parsing(parser: Parser, pictures: Examples) -> dict[str, Any]:
-    """`miou` over the labels that occur, `accuracy` of pixels, and the overlap of each label."""
-    rows = np.flatnonzero(pictures.has_labels)
-    found = parser.parse(list(pictures.images[rows]))
-    pairs = zip(found, pictures.labels[rows], strict=True)
-    counts = sum((accuracy.confusion(a, b) for a, b in pairs), np.zeros((len(labels.LABELS),) * 2, np.int64))
-    each = accuracy.overlaps(counts)
+    """Mean IoU with its interval and that of each label, and the share of pixels with the right label."""
+    kept = pictures.choose(np.flatnonzero(pictures.has_labels))
+    found = parser.parse(list(kept.images))
     return {
-        "pictures": len(rows),
-        "miou": _round(np.nanmean(each)),
-        "accuracy": _round(np.diag(counts).sum() / counts.sum()),
-        "iou": {name: _round(value) for name, value in zip(labels.LABELS, each, strict=True) if not np.isnan(value)},
+        "pictures": len(kept),
+        "miou": extraction.score_labels(found, list(kept.labels), _persons(kept)),
+        "accuracy": _round((np.stack(found) == kept.labels).mean()),
     }
+
+
+def _distances(found: skeleton.Joints, true: skeleton.Joints) -> NDArray[np.float64]:
+    """Pixels from every seen true joint to the one found, infinite where none was."""
+    away = np.linalg.norm(found[..., :2].astype(np.float64) - true[..., :2], axis=-1)
+    away = np.where(skeleton.is_present(found), away, np.inf)
+    return away[skeleton.is_present(true) & (true[..., 2] >= extraction.SEEN)]
+
+
+def _persons(pictures: Examples) -> list[str]:
+    """Whom each picture shows: a rendered one is named after its person and the number of its pose."""
+    return [
+        name if kind == "photograph" else name.rpartition("_")[0]
+        for name, kind in zip(pictures.names, pictures.kinds, strict=True)
+    ]
 
 
 def _round(value: Any) -> float:

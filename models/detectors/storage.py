@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 
@@ -16,7 +16,7 @@ def save(path: Path, weights: dict[str, Tensor], description: dict[str, Any]) ->
     """Write `weights` in half precision with `description` as JSON in the file's metadata; same input, same bytes."""
     small = {name: _halve(value).contiguous() for name, value in weights.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(small, path, metadata={"description": json.dumps(description, sort_keys=True)})
+    path.write_bytes(as_bytes(small, metadata={"description": json.dumps(description, sort_keys=True)}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -25,7 +25,9 @@ def render(
     elif kind == "disc":
         maps = (dx_JW[:, None, :] ** 2 + dy_JH[:, :, None] ** 2 <= sigma_px**2).astype(np.float32)
     elif kind == "delta":
-        near_JW, near_JH = (np.abs(np.round(d)) == 0 for d in (dx_JW, dy_JH))
+        # The nearest pixel is one pixel even for a joint half way between two.
+        near_JW = np.arange(width) == np.floor(joints[:, 0:1] + 0.5)
+        near_JH = np.arange(height) == np.floor(joints[:, 1:2] + 0.5)
         maps = (near_JH[:, :, None] & near_JW[:, None, :]).astype(np.float32)
     else:
         raise ValueError(f"heat map kind '{kind}' is not one of {', '.join(KINDS)}")

@@ -20,7 +20,7 @@ SKIN, EYES, HAIR = 0, 1, 2
 FIRST_GARMENT = 3
 CLIP_MARGIN_M = 0.003
 SKIRT_STAYS = 0.3  # how much a skirt keeps to the hips when a leg moves
-NOSE_VERTEX, LEFT_EAR_VERTEX, RIGHT_EAR_VERTEX = 297, 12038, 5439
+NOSE_VERTEX, LEFT_EAR_VERTEX, RIGHT_EAR_VERTEX = 297, 12172, 5575
 _BONE_OF_JOINT = {
     joints18.LEFT_SHOULDER: "upperarm01.L", joints18.LEFT_ELBOW: "lowerarm01.L", joints18.LEFT_WRIST: "wrist.L",
     joints18.LEFT_HIP: "upperleg01.L", joints18.LEFT_KNEE: "lowerleg01.L", joints18.LEFT_ANKLE: "foot.L",
@@ -51,8 +51,8 @@ class _Layer:
     weights: sparse.csr_matrix
     faces: Ints
     number: int
-    angle: Floats | None = None
-    hanging: Floats | None = None
+    angle: Floats | float = 0.0
+    hanging: Floats | float = 0.0
 
 
 def assemble(
@@ -75,18 +75,19 @@ def assemble(
     faces = np.concatenate([layer.faces + start for layer, start in zip(layers, starts, strict=False)]).astype(np.int32)
     shift = np.array([heads[0, 0], ground, heads[0, 2]], np.float32)
     points -= shift
-    zeros = [np.zeros(len(layer.rest), np.float32) for layer in layers]
+
+    def of_vertices(values: list[Floats | float]) -> Floats:
+        return np.concatenate(
+            [np.broadcast_to(np.asarray(value, np.float32), len(at)) for value, at in zip(values, posed, strict=True)]
+        )
+
     return Surface(
         points=points,
         normals=vertex_normals(points, faces),
         places=np.concatenate([layer.places for layer in layers]),
         arm=np.concatenate([_arm_share(layer.weights) for layer in layers]),
-        angle=np.concatenate(
-            [zero if layer.angle is None else layer.angle for layer, zero in zip(layers, zeros, strict=True)]
-        ),
-        hanging=np.concatenate(
-            [zero if layer.hanging is None else layer.hanging for layer, zero in zip(layers, zeros, strict=True)]
-        ),
+        angle=of_vertices([layer.angle for layer in layers]),
+        hanging=of_vertices([layer.hanging for layer in layers]),
         faces=faces,
         layer=np.concatenate([np.full(len(layer.faces), layer.number, np.uint8) for layer in layers]),
         joints=_joints(body, heads) - shift,
@@ -109,14 +110,11 @@ def _dressed(
     layers += [_of_group(rest, f"helper-{side}-eye", EYES) for side in "lr"]
     shape = hairs.mesh(hair)
     if len(shape.places):
-        where, share = _pinned(hair)
-        matrix = sparse.csr_matrix(
-            (share.ravel(), where.ravel(), np.arange(0, where.size + 1, where.shape[1])), (len(where), len(rest))
-        )
+        matrix = _pinned(hair)
         moved = _shaped_offsets(rest, shape.places, matrix)
         weights = matrix @ body.weights
-        layers.append(_clipped(_Layer(moved, shape.places, weights, shape.faces, HAIR, shape.angle, shape.hanging),
-                               hairs.inside(hair, shape.angle, shape.hanging, shape.places)))  # fmt: skip
+        grown = _Layer(moved, shape.places, weights, shape.faces, HAIR, shape.angle, shape.hanging)
+        layers.append(_clipped(grown, hairs.inside(hair, shape.angle, shape.hanging, shape.places)))
     for number, garment in enumerate(outfit, start=FIRST_GARMENT):
         layers.append(_garment_layer(rest, garment, number))
     return rest, tuple(layers)
@@ -205,8 +203,8 @@ def _clipped(layer: _Layer, depth: Floats) -> _Layer:
         (blend @ layer.weights).tocsr(),
         faces,
         layer.number,
-        None if layer.angle is None else blend @ layer.angle,
-        None if layer.hanging is None else blend @ layer.hanging,
+        layer.angle if isinstance(layer.angle, float) else blend @ layer.angle,
+        layer.hanging if isinstance(layer.hanging, float) else blend @ layer.hanging,
     )
 
 
@@ -223,22 +221,24 @@ def _flared(shape: Floats, places: Floats, garment: Garment) -> Floats:
 
 
 @functools.lru_cache(maxsize=64)
-def _pinned(hair: hairs.Hair) -> tuple[Ints, Floats]:
-    """(N, 4) the vertices of head and trunk that a hair vertex moves with, and their shares."""
-    body = template()
+def _pinned(hair: hairs.Hair) -> sparse.csr_matrix:
+    """(N, V) which vertices of the body, and in which shares, each vertex of the hair moves with.
+
+    Buns, tails and spikes hold on to the skull; hair that hangs follows the skull, the neck and the back.
+    """
+    body, shape = template(), hairs.mesh(hair)
     vertices, _ = _compact("body")
-    y, x, z = body.vertices[vertices, 1], np.abs(body.vertices[vertices, 0]), body.vertices[vertices, 2]
-    trunk = vertices[(y > 0.25) & (x < 0.14) & ((y > 0.62) | (z < 0.05))]
-    distance, near = cKDTree(body.vertices[trunk]).query(hairs.mesh(hair).places, k=4)
+    x, y, z = np.abs(body.vertices[vertices, 0]), *body.vertices[vertices, 1:].T
+    carriers = (vertices[(y > 0.25) & (x < 0.14) & ((y > 0.62) | (z < 0.05))], vertices[y > 0.76])
+    pinned = shape.hanging > 1.5
+    near, distance = np.empty((len(pinned), 4), np.int64), np.empty((len(pinned), 4))
+    for chosen, carrier in zip((~pinned, pinned), carriers, strict=True):
+        distance[chosen], index = cKDTree(body.vertices[carrier]).query(shape.places[chosen], k=4)
+        near[chosen] = carrier[index]
     share = 1 / (distance + 0.01) ** 2
-    if hair.style in ("ponytail", "twin", "bun", "spiky"):
-        pinned = hairs.mesh(hair).hanging > 1.5
-        skull = vertices[y > 0.76]
-        near[pinned] = cKDTree(body.vertices[skull]).query(hairs.mesh(hair).places[pinned], k=4)[1]
-        return np.where(pinned[:, None], skull[np.minimum(near, len(skull) - 1)], trunk[near % len(trunk)]), (
-            share / share.sum(axis=1, keepdims=True)
-        ).astype(np.float32)
-    return trunk[near], (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
+    share /= share.sum(axis=1, keepdims=True)
+    starts = np.arange(0, near.size + 1, 4)
+    return sparse.csr_matrix((share.ravel().astype(np.float32), near.ravel(), starts), (len(near), len(body.vertices)))
 
 
 def _shaped_offsets(rest: Floats, places: Floats, pins: sparse.csr_matrix) -> Floats:
@@ -263,7 +263,7 @@ def vertex_normals(points: Floats, faces: Ints) -> Floats:
     """(V, 3) unit normals, the faces weighed by their area."""
     a, b, c = (points[faces[:, corner]] for corner in range(3))
     flat = np.cross(b - a, c - a)
-    out = np.stack(
+    out: Floats = np.stack(
         [np.bincount(faces.ravel(), np.repeat(flat[:, axis], 3), minlength=len(points)) for axis in range(3)], axis=1
     )
     return unit(out).astype(np.float32)

@@ -27,7 +27,7 @@ def paint(backdrop: Backdrop, width: int, height: int) -> Floats:
     rng = np.random.default_rng([13, backdrop.seed])
     x, y = np.meshgrid((np.arange(width) + 0.5) / height, (np.arange(height) + 0.5) / height)
     wall, ground, accent = (np.array(c, np.float32) for c in (backdrop.wall, backdrop.ground, backdrop.accent))
-    picture = np.tile(wall, (height, width, 1))
+    picture: Floats = np.tile(wall, (height, width, 1))
     if backdrop.kind in ("bricks", "tiles"):
         across, up = (0.11, 0.045) if backdrop.kind == "bricks" else (0.12, 0.12)
         row = np.floor(y / up)

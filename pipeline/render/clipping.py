@@ -9,8 +9,8 @@ from pipeline.render.bodies import Floats, Ints
 def clip(faces: Ints, depth: Floats) -> tuple[Ints, sparse.csr_matrix]:
     """The part of the mesh where `depth` (V), linear on each face, is above 0.
 
-    Gives the faces (F', 3) and a matrix (V', V) whose rows blend the old vertices into the new ones; vertices that nothing
-    uses are dropped.
+    Gives the faces (F', 3) and a matrix (V', V) whose rows blend the old vertices into the new ones; vertices that
+    nothing uses are dropped.
     """
     inside = depth[faces] > 0
     count = inside.sum(axis=1)

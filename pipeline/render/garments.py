@@ -1,7 +1,7 @@
-"""Garments: how each is cut. A cut is a signed distance in metres, above 0 inside the cloth, read at places of the base mesh.
+"""Garments: how each is cut. A cut is a signed distance in metres, above 0 inside the cloth, read at places.
 
-Places are coordinates of the unmorphed base mesh at rest (metres, y up, z front; crown 0.85, soles -0.82, waist about 0.15), so
-one cut fits every body and hems stay sharp at any resolution.
+Places are coordinates of the unmorphed base mesh at rest (metres, y up, z front; crown 0.85, soles -0.82, waist about
+0.15), so one cut fits every body and hems stay sharp at any resolution.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,7 @@ from pipeline.render.vectors import row
 
 WAIST, CROTCH, KNEE, ANKLE = 0.13, -0.03, -0.37, -0.735
 SHOULDER = np.array([0.160, 0.530, 0.015], np.float32)
-ELBOW_ALONG, WRIST_ALONG = 0.24, 0.445
-_ARM_AXIS = np.array([0.625, -0.655, 0.425], np.float32)
+ELBOW_ALONG = 0.24
 _UPPER_AXIS = np.array([0.653, -0.757, 0.0], np.float32)
 _LOWER_AXIS = np.array([0.554, -0.488, 0.675], np.float32)
 SLEEVES = {"none": -0.012, "cap": 0.07, "short": 0.15, "half": 0.235, "three": 0.34, "long": 0.432}
@@ -42,7 +41,7 @@ class Spots:
 
 @dataclass(frozen=True)
 class Garment:
-    """One piece of clothing. `shell` is the mesh that it is made of; layers lie in the order of the outfit, outermost last."""
+    """One piece of clothing; in an outfit the outermost comes last."""
 
     kind: str  # top | jacket | pants | skirt | shoes | hose
     label: int

@@ -36,7 +36,7 @@ class Hair:
 
 @dataclass(frozen=True)
 class HairMesh:
-    """A mesh in places of the base mesh; `angle_deg` from the front and `free` (1 where it hangs clear of the skull) per vertex."""
+    """Hair at places of the base mesh; per vertex degrees from the front, and 0 on the skull, 1 hanging, 2 pinned."""
 
     places: Floats
     faces: Ints

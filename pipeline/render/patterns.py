@@ -6,27 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.render.bodies import Floats
+from pipeline.render.vectors import row
 
 Colour = tuple[float, float, float]
-PATTERNS = (
-    "plain",
-    "stripes",
-    "pinstripes",
-    "checks",
-    "gingham",
-    "dots",
-    "flowers",
-    "logo",
-    "denim",
-    "melange",
-    "camouflage",
-    "blocks",
-)
 
 
 @dataclass(frozen=True)
 class Cloth:
-    """Colours are linear 0..1 RGB; `scale` is the size of the pattern in metres."""
+    """Colours are 0..1 RGB; `scale` is the size of the pattern in metres.
+
+    Patterns: plain, stripes, pinstripes, checks, gingham, dots, flowers, logo, denim, melange, camouflage, blocks, and
+    border, which follows the edges of the garment.
+    """
 
     pattern: str
     colour: Colour
@@ -34,14 +25,12 @@ class Cloth:
     third: Colour
     scale: float = 0.04
     seed: int = 0
-    sheen: float = 0.05
 
 
 def paint(cloth: Cloth, across: Floats, along: Floats, place: Floats) -> Floats:
     """(N, 3) colours at points whose pattern coordinates are `across` and `along` in metres."""
-    colours = [np.array(colour, np.float32) for colour in (cloth.colour, cloth.second, cloth.third)]
-    first, second, third = colours
-    out = np.tile(first, (len(along), 1))
+    first, second, third = (row(*colour) for colour in (cloth.colour, cloth.second, cloth.third))
+    out: Floats = np.tile(first, (len(along), 1))
     u, v = across / cloth.scale, along / cloth.scale
     if cloth.pattern == "stripes":
         out[_fraction(v) < 0.42] = second
@@ -55,8 +44,8 @@ def paint(cloth: Cloth, across: Floats, along: Floats, place: Floats) -> Floats:
         share = ((_fraction(u) < 0.5).astype(np.float32) + (_fraction(v) < 0.5)) / 2
         out = first + (second - first) * share[:, None]
     elif cloth.pattern == "dots":
-        row = np.floor(v)
-        distance = np.hypot(_fraction(u + 0.5 * (row % 2)) - 0.5, _fraction(v) - 0.5)
+        stagger = 0.5 * (np.floor(v) % 2)
+        distance = np.hypot(_fraction(u + stagger) - 0.5, _fraction(v) - 0.5)
         out[distance < 0.27] = second
     elif cloth.pattern == "flowers":
         out = _flowers(out, u, v, cloth.seed, second, third)
@@ -77,7 +66,7 @@ def paint(cloth: Cloth, across: Floats, along: Floats, place: Floats) -> Floats:
 
 
 def noise(points: Floats, seed: int) -> Floats:
-    """(N) a smooth pseudo-random field in -1..1 with features of about one unit: random values on a grid, interpolated."""
+    """(N) a smooth random field in -1..1 with features of about one unit: values on a grid, interpolated."""
     table = np.random.default_rng([7, seed]).uniform(-1, 1, 4096).astype(np.float32)
     cell = np.floor(points).astype(np.int64)
     share = (points - cell).astype(np.float32)

@@ -1,6 +1,6 @@
 """A picture of one person, with its joints and its label map: a pure function of a specification."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def render(spec: FigureSpec, *, width: int = 176, height: int = 256) -> Figure:
     origins, directions = camera.rays(*fine)
     rays = _rays_near(camera, surface, fine)
     hits = tracing.trace(scene, surface, spec.outfit, spec.hair, origins[rays], directions[rays])
-    hits = _with_rays(hits, rays)
+    hits = replace(hits, ray=rays[hits.ray].astype(np.int32))
     colour = shading.albedo(hits, spec.outfit, spec.hair, spec.face)
     view, axes = directions[hits.ray], camera.axes()
     if spec.style == "toon":
@@ -91,12 +91,6 @@ def _rays_near(camera: tracing.Camera, surface: assembly.Surface, fine: tuple[in
     return grid[low[1] : high[1], low[0] : high[0]].ravel()
 
 
-def _with_rays(hits: tracing.Hits, rays: NDArray[np.int64]) -> tracing.Hits:
-    return tracing.Hits(
-        rays[hits.ray].astype(np.int32), *(getattr(hits, name) for name in list(hits.__dataclass_fields__)[1:])
-    )
-
-
 def _with_shadow(behind: Floats, camera: tracing.Camera, surface: assembly.Surface) -> Floats:
     """The ground darkened about the feet."""
     height, width = behind.shape[:2]
@@ -113,7 +107,7 @@ def _with_shadow(behind: Floats, camera: tracing.Camera, surface: assembly.Surfa
 
 
 def _ink(hits: tracing.Hits, fine: tuple[int, int]) -> NDArray[np.bool_]:
-    """(N) which of the fine pixels are outline; within face and hair only silhouettes are drawn, around the mouth nothing."""
+    """(N) which of the fine pixels are outline: in face and hair only silhouettes, around the mouth nothing."""
     count, shape = fine[0] * fine[1], (fine[1], fine[0])
     layer, depth, normal = (
         np.full(count, -1, np.int16),

@@ -24,7 +24,7 @@ def plan(
     """`people` x `poses` specifications of natural people; `toon`: `people` of the two drawn characters in 2 x `poses`.
 
     A person depends on the seed and its own number only, and a picture on its own number besides: more people or poses
-    leave the others as they were. `variety` 0..1 goes from catalogue pictures to busy backgrounds, odd angles and crops.
+    leave the others as they were. `variety` 0..1 goes from catalogue pictures to busy backgrounds, odd angles, crops.
     Toon pictures come as `poses` (at most 7) of split train and `poses` of split test per character.
     """
     if people < 0 or poses < 0:
@@ -124,7 +124,7 @@ def _draw_light(rng: np.random.Generator, variety: float) -> Light:
         (float(side), float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.45, 1.0) - variety * rng.uniform(0, 0.8))),
         float(rng.uniform(0.55, 0.72) + variety * rng.uniform(-0.25, 0.25)),
         float(rng.uniform(0.45, 0.58) + variety * rng.uniform(-0.2, 0.15)),
-        tuple(float(c) for c in tint),  # type: ignore[arg-type]
+        (float(tint[0]), float(tint[1]), float(tint[2])),
     )
 
 
@@ -135,10 +135,10 @@ def _draw_backdrop(rng: np.random.Generator, variety: float) -> Backdrop:
     )
     if kind == "sweep" and rng.random() < 0.6:
         level = rng.uniform(0.78, 0.97)
-        wall = (level, level, level * rng.uniform(0.97, 1.02))
+        wall = wardrobe.rgb((level, level, level * rng.uniform(0.97, 1.02)))
     else:
         colour = np.array(wardrobe.any_colour(rng))
-        wall = tuple(float(c) for c in 0.36 + 0.54 * (colour + (colour.mean() - colour) * 0.45 * (1 - variety)))
-    ground = tuple(float(c) for c in np.clip(np.array(wall) * rng.uniform(0.72, 0.95) + rng.normal(0, 0.03, 3), 0, 1))
-    accent = tuple(float(c) for c in np.clip(np.array(wall) * rng.uniform(0.6, 1.25, 3), 0, 1))
-    return Backdrop(kind, wall, ground, accent, float(rng.uniform(0.80, 0.90)), int(rng.integers(10000)))  # type: ignore[arg-type]
+        wall = wardrobe.rgb(0.36 + 0.54 * (colour + (colour.mean() - colour) * 0.45 * (1 - variety)))
+    ground = wardrobe.rgb(np.array(wall) * rng.uniform(0.72, 0.95) + rng.normal(0, 0.03, 3))
+    accent = wardrobe.rgb(np.array(wall) * rng.uniform(0.6, 1.25, 3))
+    return Backdrop(kind, wall, ground, accent, float(rng.uniform(0.80, 0.90)), int(rng.integers(10000)))

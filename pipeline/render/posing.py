@@ -1,7 +1,7 @@
 """Poses: where limbs point, and how the skeleton carries the mesh there.
 
-A pose names directions, not joint angles. Axes are the body's: x to the person's left, y up, z to the front; every limb is
-written as on the left side (x outward) and mirrored for the right one.
+A pose names directions, not joint angles. Axes are the body's: x to the person's left, y up, z to the front; every limb
+is written as on the left side (x outward) and mirrored for the right one.
 """
 
 import functools
@@ -18,7 +18,6 @@ Matrix = NDArray[np.float64]
 
 SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03")
-HIPS_TO_CHEST_DEG_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Limb:
 
 @dataclass(frozen=True)
 class Pose:
-    """One pose; angles in degrees. `turn` is about the vertical (to the person's left), `bend` forward, `tilt` to the left."""
+    """One pose; angles in degrees: turn about the vertical (to the person's left), bend forward, tilt to the left."""
 
     name: str
     left_arm: Limb

@@ -12,7 +12,7 @@ from pipeline.render import hair as hairs
 from pipeline.render import patterns
 from pipeline.render.assembly import EYES, FIRST_GARMENT, HAIR, SKIN
 from pipeline.render.bodies import Floats
-from pipeline.render.garments import Garment, Spots
+from pipeline.render.garments import ANKLE, CROTCH, Garment, Spots
 from pipeline.render.tracing import Hits
 from pipeline.render.vectors import dot, row, unit
 
@@ -61,8 +61,9 @@ def _hair_colour(hair: hairs.Hair, place: Floats, drawn: bool) -> Floats:
 def _cloth_colour(garment: Garment, spots: Spots) -> Floats:
     x, y, z = spots.place.T
     on_arm = spots.arm > 0.5
-    reach = np.where(garment.kind in ("pants", "hose"), np.abs(x) - 0.16, x)
-    across = np.arctan2(reach, z - 0.03) * (0.075 if garment.kind in ("pants", "hose") else 0.14)
+    leg = (y < CROTCH) & (garment.kind == "pants")
+    reach = np.where(leg, np.abs(x) - np.interp(y, (ANKLE, CROTCH), (0.22, 0.11)), x)
+    across = np.arctan2(reach, z - 0.03) * np.where(leg, 0.085, 0.14)
     along = np.where(on_arm, spots.along_arm(), -y)
     across = np.where(on_arm, z * 1.2, across)
     out = patterns.paint(garment.cloth, across.astype(np.float32), along.astype(np.float32), spots.place)
@@ -107,7 +108,7 @@ def natural(
 
 
 def _wrinkled(hits: Hits) -> Floats:
-    """The normals with the soft folds of cloth: tilted by the slope of a field of noise that is stretched along the folds."""
+    """The normals with the soft folds of cloth: tilted by the slope of a field of noise."""
     normal = hits.normal.copy()
     cloth = hits.layer >= FIRST_GARMENT
     place = hits.place[cloth]
@@ -130,7 +131,7 @@ def _facing(normal: Floats, view: Floats) -> Floats:
 
 
 def _openness(hits: Hits, normal: Floats, scene: rtcore_scene.EmbreeScene) -> Floats:
-    """(N) 0..1: the share of directions about the normal that nothing near blocks; neighbouring rays try other directions."""
+    """(N) 0..1: the share of directions about the normal that nothing near blocks."""
     rng = np.random.default_rng(5)
     table = rng.normal(size=(256, 3)).astype(np.float32)
     table = unit(table)

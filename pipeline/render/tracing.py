@@ -1,7 +1,7 @@
 """What each ray of the camera meets first: a G-buffer by ray casting (Embree), and which joints are seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from embreex import rtcore_scene
@@ -211,9 +211,7 @@ def _labelled(hits: Hits, layer: NDArray[np.uint8], outfit: Sequence[Garment]) -
     label[layer == HAIR] = labels.HAIR
     for number, garment in enumerate(outfit, start=FIRST_GARMENT):
         label[layer == number] = garment.label
-    return Hits(
-        *(getattr(hits, name) for name in Hits.__dataclass_fields__ if name not in ("layer", "label")), layer, label
-    )
+    return replace(hits, layer=layer, label=label)
 
 
 def _take(hits: Hits, chosen: NDArray[np.bool_]) -> Hits:
@@ -228,10 +226,10 @@ def seen_joints(
     camera: Camera,
     size: tuple[int, int],
 ) -> joints18.Joints:
-    """(18, 3) joints in pixels of a picture of `size` (width, height): score 1 when seen, 0.5 when hidden, else missing.
+    """(18, 3) joints in pixels of a picture of `size` (width, height): 1 when seen, 0.5 when hidden, else missing.
 
-    A joint is seen when the ray towards it first meets the part of the body that it belongs to: a place of the base mesh
-    near the joint's own. The neck is the middle of the shoulders in the picture.
+    A joint is seen when the ray towards it first meets the part of the body that it belongs to: a place of the base
+    mesh near the joint's own. The neck is the middle of the shoulders in the picture.
     """
     eye = camera.eye()
     away = surface.joints - eye

@@ -2,14 +2,19 @@
 
 import colorsys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pipeline.people import labels
 from pipeline.render.faces import Face
 from pipeline.render.garments import ANKLE, KNEE, SLEEVES, Garment
 from pipeline.render.hair import Hair
 from pipeline.render.patterns import Cloth, Colour
+
+Choice = TypeVar("Choice")
 
 SKINS = (
     (0.95, 0.79, 0.70), (0.91, 0.73, 0.62), (0.86, 0.67, 0.54), (0.78, 0.58, 0.44), (0.66, 0.46, 0.33),
@@ -25,7 +30,11 @@ HAIRS = (
 )
 GREYS = ((0.62, 0.61, 0.60), (0.42, 0.41, 0.40), (0.82, 0.81, 0.79))
 IRISES = ((0.25, 0.15, 0.08), (0.33, 0.22, 0.10), (0.25, 0.38, 0.52), (0.28, 0.40, 0.25))
-NEUTRALS = (
+FEATURES = (
+    "head/head-oval", "head/head-round", "head/head-square", "head/head-fat-incr", "nose/nose-scale-horiz-incr",
+    "nose/nose-hump-incr", "chin/chin-width-incr", "chin/chin-prominent-incr",
+)  # fmt: skip
+NEUTRALS: tuple[Colour, ...] = (
     (0.95, 0.95, 0.94), (0.13, 0.13, 0.15), (0.35, 0.36, 0.39), (0.62, 0.62, 0.63), (0.15, 0.19, 0.33),
     (0.78, 0.70, 0.58), (0.42, 0.31, 0.23), (0.90, 0.86, 0.77),
 )  # fmt: skip
@@ -37,7 +46,7 @@ TOP_PATTERNS = {
 }  # fmt: skip
 
 
-def pick(rng: np.random.Generator, options: Sequence[object]) -> object:
+def pick(rng: np.random.Generator, options: Sequence[Choice]) -> Choice:
     """One of the options, each as likely."""
     return options[int(rng.integers(len(options)))]
 
@@ -55,7 +64,7 @@ def vivid(rng: np.random.Generator) -> Colour:
 
 def any_colour(rng: np.random.Generator) -> Colour:
     """A neutral or a vivid colour."""
-    return pick(rng, NEUTRALS) if rng.random() < 0.42 else vivid(rng)  # type: ignore[return-value]
+    return pick(rng, NEUTRALS) if rng.random() < 0.42 else vivid(rng)
 
 
 def contrast(rng: np.random.Generator, colour: Colour) -> Colour:
@@ -85,15 +94,14 @@ def draw_phenotype(rng: np.random.Generator, female: bool) -> dict[str, float]:
         "gender": 1.0 if female else 0.0,
         "age": age,
         "muscle": rng.uniform(0.35, 0.62) if female else rng.uniform(0.42, 0.80),
-        "weight": 0.28 + 0.55 * heavy,
+        "weight": 0.12 + 0.86 * heavy,
         "height": rng.uniform(0.30, 0.62),
         "proportions": rng.uniform(0.55, 1.0),
         "cupsize": rng.uniform(0.30, 0.62),
         "firmness": rng.uniform(0.5, 0.8),
     }
     shape |= {"mouth/mouth-angles-up": rng.uniform(0.2, 0.9)}
-    for name in ("head/head-oval", "head/head-round", "head/head-square", "nose/nose-scale-horiz-incr", "nose/nose-hump-incr",
-                 "chin/chin-width-incr", "chin/chin-prominent-incr", "head/head-fat-incr"):  # fmt: skip
+    for name in FEATURES:
         if rng.random() < 0.3:
             shape[name] = rng.uniform(0.1, 0.6)
     races = rng.dirichlet([0.45, 0.45, 0.45])
@@ -109,16 +117,16 @@ def draw_face(rng: np.random.Generator, shape: dict[str, float], hair: Colour, f
     skin = np.array(SKINS[low]) * (1 - share) + np.array(SKINS[low + 1]) * share
     lips = skin * [0.86, 0.60, 0.58] if not female else skin * [0.90, 0.52, 0.52]
     iris = pick(rng, IRISES if darkness < 2 else IRISES[:2])
-    brow = tuple(float(c) for c in np.minimum(np.array(hair) * 0.75, 0.4))
+    brow = rgb(np.minimum(np.array(hair) * 0.75, 0.4))
     beard = 0.0 if female or rng.random() < 0.55 or shape["age"] < 0.47 else rng.uniform(0.25, 1.0)
-    return Face(_rgb(skin), iris, brow, _rgb(lips), beard, rng.uniform(0, 0.8) if female else 0.0)  # type: ignore[arg-type]
+    return Face(rgb(skin), iris, brow, rgb(lips), beard, rng.uniform(0, 0.8) if female else 0.0)
 
 
 def draw_hair(rng: np.random.Generator, shape: dict[str, float], female: bool) -> Hair:
     """A haircut; grey comes with age."""
     natural = HAIRS if shape["caucasian"] > 0.6 else HAIRS[:3]
     colour = pick(rng, GREYS) if shape["age"] > 0.85 and rng.random() < 0.8 else pick(rng, natural)
-    colour = _rgb(np.array(colour) * rng.uniform(0.85, 1.15))
+    colour = rgb(np.array(colour) * rng.uniform(0.85, 1.15))
     if female:
         style = pick_weighted(
             rng, {"long": 3, "bob": 2, "bun": 1.4, "ponytail": 1.6, "short": 0.6, "afro": shape["african"]}
@@ -160,7 +168,7 @@ def draw_outfit(rng: np.random.Generator, female: bool) -> tuple[Garment, ...]:
 
 
 def _with_hem(top: Garment, hem: float) -> Garment:
-    return Garment(**(vars(top) | {"hem": float(hem)}))
+    return replace(top, hem=float(hem))
 
 
 def _draw_top(rng: np.random.Generator, female: bool) -> Garment:
@@ -179,7 +187,7 @@ def _draw_pants(rng: np.random.Generator, short: bool) -> Garment:
     loose = rng.random()
     if rng.random() < 0.5:
         colour = pick(rng, DENIMS)
-        cloth = Cloth("denim", colour, colour, _rgb(np.array(colour) * 0.8), 0.05, int(rng.integers(1000)))  # type: ignore[arg-type]
+        cloth = Cloth("denim", colour, colour, rgb(np.array(colour) * 0.8), 0.05, int(rng.integers(1000)))
     else:
         cloth = draw_cloth(rng, {"plain": 5, "pinstripes": 0.6, "checks": 0.6, "melange": 1, "camouflage": 0.3})
     hem = (
@@ -194,12 +202,12 @@ def _draw_pants(rng: np.random.Generator, short: bool) -> Garment:
 def _draw_skirt(rng: np.random.Generator) -> Garment:
     cloth = draw_cloth(rng, {"plain": 4, "checks": 1.6, "dots": 1, "flowers": 1.4, "stripes": 1, "gingham": 0.8})
     hem = pick(rng, (rng.uniform(-0.27, -0.16), rng.uniform(-0.42, -0.30), rng.uniform(-0.66, -0.50)))
-    return Garment("skirt", labels.SKIRT, cloth, float(hem), rng.uniform(0.10, 0.155), 0.0, "crew", 0.010,  # type: ignore[arg-type]
+    return Garment("skirt", labels.SKIRT, cloth, float(hem), rng.uniform(0.10, 0.155), 0.0, "crew", 0.010,
                    float(rng.choice([0.15, 0.7, 1.2])), 3)  # fmt: skip
 
 
 def _draw_dress(rng: np.random.Generator, top: Garment) -> list[Garment]:
-    hem = float(pick(rng, (rng.uniform(-0.26, -0.16), rng.uniform(-0.42, -0.30), rng.uniform(-0.66, -0.52))))  # type: ignore[arg-type]
+    hem = float(pick(rng, (rng.uniform(-0.26, -0.16), rng.uniform(-0.42, -0.30), rng.uniform(-0.66, -0.52))))
     cloth = draw_cloth(rng, {"plain": 4, "dots": 1.6, "flowers": 2.2, "stripes": 1.4, "checks": 0.8, "gingham": 0.8})
     bodice = Garment("top", labels.UPPER_CLOTHES, cloth, 0.02, 1.0, top.sleeve, top.neck, 0.007, 0.0, 5)
     skirt = Garment(
@@ -220,7 +228,7 @@ def _draw_footwear(rng: np.random.Generator, female: bool, bare: bool) -> list[G
     sole = (0.93, 0.93, 0.92) if rng.random() < 0.5 else (0.10, 0.09, 0.09)
     kind = pick_weighted(rng, {"low": 3, "boots": 0.7, "flat": 1.2 if female else 0.2})
     top = {"low": -0.728, "boots": rng.uniform(-0.62, -0.48), "flat": -0.772}[kind]
-    cloth = Cloth("plain", leather, sole, sole)  # type: ignore[arg-type]
+    cloth = Cloth("plain", leather, sole, sole)
     shoes = Garment(
         "shoes", labels.LEG, cloth, -1.0, float(top), thickness=0.009 if kind != "flat" else 0.005, smooth=3
     )
@@ -228,10 +236,11 @@ def _draw_footwear(rng: np.random.Generator, female: bool, bare: bool) -> list[G
         return [shoes]
     hose_colour = pick(rng, ((0.14, 0.13, 0.14), (0.93, 0.93, 0.92), (0.25, 0.20, 0.22)))
     reach = rng.choice([-0.69, KNEE - 0.06, 0.05], p=[0.45, 0.2, 0.35] if female else [0.8, 0.2, 0.0])
-    hose = Cloth("plain", hose_colour, hose_colour, hose_colour)  # type: ignore[arg-type]
+    hose = Cloth("plain", hose_colour, hose_colour, hose_colour)
     return [Garment("hose", labels.LEG, hose, -1.0, float(reach), thickness=0.003, smooth=1), shoes]
 
 
-def _rgb(colour: object) -> Colour:
+def rgb(colour: ArrayLike) -> Colour:
+    """The colour as three numbers in 0..1."""
     red, green, blue = np.clip(np.asarray(colour, float), 0, 1)
     return float(red), float(green), float(blue)

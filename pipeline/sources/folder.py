@@ -42,7 +42,8 @@ class _Found:
 
     pictures: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
+    annotations: list[str] = field(default_factory=list)
+    pair_lists: list[str] = field(default_factory=list)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -58,8 +59,8 @@ def read(raw: Path, options: Options) -> RawSource:
         )
     names = Names(entry.id for entry in entries)
     paths = {entry.id: entry.path for entry in entries}
-    joints, bad_rows, joint_notes = _annotations(raw, found.tables, paths, names, options.keypoints_frame)
-    pairs, bad_pairs = _pairs(raw, found.tables, names)
+    joints, bad_rows, joint_notes = _annotations(raw, found.annotations, paths, names, options.keypoints_frame)
+    pairs, bad_pairs = _pairs(raw, found.pair_lists, names)
     label_paths, label_notes = _label_paths(found.labels, names)
     notes = found.notes + joint_notes + label_notes
     if not pairs and max(Counter(entry.person for entry in entries).values()) == 1:
@@ -88,15 +89,17 @@ def _look(raw: Path) -> _Found:
             )
         elif is_link:
             found.set_aside.append((path, "a link: copy the file itself into the folder (`cp -L`)"))
-        elif suffix == ".csv":
-            found.tables.append(path)
+        elif suffix == ".csv" and annotations.is_annotation(header := _header(raw / path)):
+            found.annotations.append(path)
+        elif suffix == ".csv" and pair_lists.is_pair_list(header):
+            found.pair_lists.append(path)
         elif folders & set(label_maps.FOLDERS):
             if suffix in label_maps.SUFFIXES:
                 found.labels.append(path)
         elif suffix in PICTURE_SUFFIXES:
             found.pictures.append(path)
         else:
-            ignored[suffix or pure.name] += 1
+            ignored[pure.name if suffix in ("", ".csv") else suffix] += 1
     if housed := [path for path in found.pictures if _has_home(path)]:
         ignored.update("".join(path.partition("/")[:2]) for path in found.pictures if not _has_home(path))
         found.pictures = housed
@@ -159,8 +162,6 @@ def _annotations(
     joints: dict[str, Joints] = {}
     set_aside, notes = [], []
     for table in tables:
-        if not annotations.is_annotation(_header(raw / table)):
-            continue
         rows, bad = annotations.read_annotation(raw / table, table)
         matched, absent = {}, []
         for row in rows:
@@ -207,10 +208,9 @@ def _sizes(raw: Path, ids: list[str], paths: dict[str, str]) -> dict[str, tuple[
 def _pairs(raw: Path, tables: list[str], names: Names) -> tuple[pair_lists.Pairs, list[tuple[str, str]]]:
     pairs, set_aside = [], []
     for table in tables:
-        if pair_lists.is_pair_list(_header(raw / table)):
-            more, bad = pair_lists.match_pairs(raw / table, table, names)
-            pairs += more
-            set_aside += bad
+        more, bad = pair_lists.match_pairs(raw / table, table, names)
+        pairs += more
+        set_aside += bad
     return pairs, set_aside
 
 

@@ -6,24 +6,27 @@ import openpifpaf
 import pytest
 import torch
 
-from models.detectors import accuracy, posenet, storage
+from models.detectors import posenet, storage, train_pose
 from models.detectors.pose import Decoding, Person, PoseDetector, choose_person
-from pipeline.people import skeleton
+from pipeline.people import boxes, skeleton
 
 
 def same(left: list[list[Person]], right: list[list[Person]]) -> bool:
     return len(left) == len(right) and all(
         len(a) == len(b)
-        and all(np.array_equal(p.joints, q.joints) and (p.score, p.box) == (q.score, q.box) for p, q in zip(a, b))
-        for a, b in zip(left, right)
+        and all(
+            np.array_equal(p.joints, q.joints) and (p.score, p.box) == (q.score, q.box)
+            for p, q in zip(a, b, strict=True)
+        )
+        for a, b in zip(left, right, strict=True)
     )
 
 
 def test_unseen_rendered_people_are_found(detector, unseen):
     people = detector.detect(unseen.images)
     assert all(found for found in people)
-    right = [accuracy.right_joints(found[0].joints, true) for found, true in zip(people, unseen.seen)]
-    assert np.nanmean(right) >= 0.88
+    found = np.stack([found[0].joints for found in people])
+    assert boxes.pckh(found, np.stack(unseen.seen)) >= 0.88
 
 
 def test_same_input_same_output_and_company_does_not_matter(detector, unseen):
@@ -32,12 +35,12 @@ def test_same_input_same_output_and_company_does_not_matter(detector, unseen):
     alone = [detector.detect([image])[0] for image in unseen.images]
     assert same(together, alone)
     # Nine pictures need a second, padded batch; another size among them makes a group of its own.
-    mixed = detector.detect([unseen.images[0][:200]] + unseen.images[::-1] + unseen.images[:2])
+    mixed = detector.detect([unseen.images[0][:200], *unseen.images[::-1], *unseen.images[:2]])
     assert same(mixed[1:7], together[::-1])
 
 
 def test_joints_are_on_the_grid_inside_the_picture_and_in_the_box(detector, unseen):
-    for found, image in zip(detector.detect(unseen.images), unseen.images):
+    for found, image in zip(detector.detect(unseen.images), unseen.images, strict=True):
         joints = found[0].joints
         there = skeleton.is_present(joints)
         assert joints.shape == (18, 3)
@@ -57,7 +60,8 @@ def test_a_picture_twice_as_large_gives_joints_twice_as_far(detector, unseen):
     large = detector.detect([image.repeat(2, axis=0).repeat(2, axis=1)])[0][0].joints
     both = skeleton.is_present(small) & skeleton.is_present(large)
     assert both.sum() >= 12
-    assert np.abs(large[both, :2] - (small[both, :2] * 2 + 0.5)).max() < 4
+    # Enlarged by repetition and made small again, the picture is a little softer.
+    assert np.median(np.abs(large[both, :2] - (small[both, :2] * 2 + 0.5))) < 1.5
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -103,6 +107,40 @@ def test_a_pickle_needs_its_hash_listed(tmp_path: Path, unseen, detector):
         PoseDetector(path, trusted={"0" * 64})
     trusted = PoseDetector(path, trusted={digest})
     assert same(trusted.detect(unseen.images[:1]), detector.detect(unseen.images[:1]))
+
+
+class Oracle(torch.nn.Module):
+    """Answers with the fields of the training targets, in the form in which openpifpaf's heads give theirs."""
+
+    def __init__(self, network: torch.nn.Module, targets: tuple[torch.Tensor, ...]) -> None:
+        super().__init__()
+        self.network, self.targets = network, targets
+        self.head_metas, self.head_nets = network.head_metas, network.head_nets
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.as_fields(target).expand(len(images), -1, -1, -1, -1) for target in self.targets)
+
+    @staticmethod
+    def as_fields(target: torch.Tensor) -> torch.Tensor:
+        """(F, 1 + 2 V + V + S, h, w) targets to (F, 2 + 2 V + S, h, w): a spread first, places instead of offsets."""
+        vectors = (target.shape[1] - 1) // 4
+        cells = torch.stack(torch.meshgrid(*(torch.arange(n) for n in target.shape[2:]), indexing="ij")).flip(0).float()
+        places = target[:, 1 : 1 + 2 * vectors] + cells.repeat(vectors, 1, 1)
+        fields = torch.cat([target[:, :1] * 0, target[:, :1], places, target[:, 1 + 3 * vectors :]], dim=1)
+        return torch.nan_to_num(fields, nan=0.0)
+
+
+def test_training_targets_decode_to_the_joints_they_were_made_of(tmp_path: Path, unseen):
+    network = posenet.build({"base": posenet.NAME, "width": 8})
+    joints = unseen.figures[0].joints
+    _, *targets = train_pose.Encode(network)(unseen.images[0], joints, unseen.figures[0].labels)
+    path = tmp_path / "oracle.pkl"
+    torch.save({"model": Oracle(network, tuple(targets)), "epoch": 0}, path)
+    oracle = PoseDetector(path, trusted={hashlib.sha256(path.read_bytes()).hexdigest()})
+    (people,) = oracle.detect(unseen.images[:1])
+    assert len(people) == 1
+    assert np.array_equal(skeleton.is_present(people[0].joints), skeleton.is_present(joints))
+    assert np.abs(people[0].joints[:, :2] - joints[:, :2]).max() < 0.5
 
 
 def test_a_missing_or_foreign_weight_file_is_named(tmp_path: Path):

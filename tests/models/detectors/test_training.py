@@ -90,9 +90,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, examples: Exam
             raise KeyboardInterrupt
         return loss_of(network, batch)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setitem(run.__globals__, "loss_of", killed)
-        run(tmp_path / "broken", examples, SETTINGS)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "broken", examples, SETTINGS)
     assert len(calls) == 5
     resumed = run(tmp_path / "broken", examples, SETTINGS)
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)

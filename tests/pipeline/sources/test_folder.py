@@ -135,6 +135,7 @@ def test_joints_come_from_every_table(tmp_path):
         "1 of 2 lines fit no picture, the first: annotation-train.csv, line 3: 'zz.jpg'" in x for x in source.notes
     )
     assert any("the picture's own pixels" in note for note in source.notes)
+    assert source.notes[0].endswith("ignored: 1 x empty.csv, 1 x prices.csv")
 
 
 def test_the_fields_frame_is_found_undone_and_noted(tmp_path):

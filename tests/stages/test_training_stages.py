@@ -1,0 +1,76 @@
+"""Pretraining, transfer, evaluation, results and report on tiny data, with the real stages."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.stages.conftest import DATA_STAGES, Project
+
+TINY = {"steps": 4, "batch": 2, "log_every": 2, "sample_every": 2, "checkpoint_every": 2, "held_out": 2, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("trained"))
+    project.raw["domains"]["target"]["figures"]["poses"] = 3
+    project.raw["pretrain"] |= TINY
+    project.raw["finetune"] |= TINY
+    project.raw["adgan"] |= {"width": 0.06, "perceptual": 0, "contextual": 0}
+    project.change(**{"evaluate.max_pairs": 6, "evaluate.grid_rows": 2, "domains.target.keypoints.max_quarantined": 0.9})
+    project.run(*(f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES))
+    project.run("pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
+    return project
+
+
+def test_the_same_seed_gives_the_same_weights(project):
+    first = project.files("pretrain", "adgan"), project.files("finetune", "adgan")
+    project.run("pretrain@adgan", "finetune@adgan")
+    assert (project.files("pretrain", "adgan"), project.files("finetune", "adgan")) == first
+
+
+def test_curves_are_written(project):
+    table = pd.read_csv(next(project.path("curves", "pretrain", "adgan").rglob("l1.tsv")), sep="\t")
+    assert table["step"].tolist() == [2, 4]
+    assert list(project.path("curves", "finetune", "adgan").rglob("*.tsv"))
+
+
+def test_every_row_has_protocol_and_interval(project):
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
+    assert set(rows["domain"]) == {"source", "target"}
+    assert set(rows["method"]) == {"adgan", "adgan_pretrained", "copy_source"}
+    assert (rows["protocol"] == "plain").all()
+    assert (rows["low"] <= rows["value"]).all()
+    assert (rows["value"] <= rows["high"]).all()
+
+
+def test_the_baseline_is_what_copying_gives(project):
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
+    found = rows.query("domain == 'target' and method == 'copy_source' and metric == 'l1'")["value"].item()
+    with h5py.File(project.path("pack", "target.h5")) as file:
+        pairs = file["pairs/test"][:]
+        pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), 6)).round().astype(int)]
+        images = file["images"][:].astype(float) / 255
+    assert found == pytest.approx(np.mean([np.abs(images[a] - images[b]).mean() for a, b in pairs]), abs=1e-5)
+
+
+def test_results_gather_and_the_report_shows(project):
+    results = json.loads(project.path("results", "results.json").read_text())
+    assert set(results["domains"]) == {"source", "target"}
+    assert results["domains"]["source"]["preprocessing"]["pckh"]["value"] > 0.5
+    page = project.path("report", "index.html").read_text()
+    assert "adgan" in page.lower()
+    assert "data:image/" in page
+
+
+def test_a_wrong_training_setting_is_named(project):
+    project.raw["pretrain"]["stepps"] = 4
+    project.change()
+    code, output = project.run("pretrain@adgan", check=False)
+    del project.raw["pretrain"]["stepps"]
+    project.change()
+    assert code == 1
+    assert "pretrain.stepps" in output
+    assert "Traceback" not in output
