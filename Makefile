@@ -22,7 +22,7 @@ repro: setup     ## run the whole DAG: pictures, training, data/report/index.htm
 	dvc repro
 
 test: setup      ## the default tests (under ten minutes on two cores)
-	pytest
+	OMP_NUM_THREADS=1 pytest -n auto
 
 check: setup     ## ruff, mypy, who imports whom, docs build
 	ruff check .

@@ -1,8 +1,6 @@
 """The plan of a data set: who is shown, in which pose, from where. Cheap, and the same in every process."""
 
 from dataclasses import replace
-from typing import Literal
-
 import numpy as np
 
 from pipeline.render import characters, wardrobe
@@ -18,9 +16,7 @@ SPLITS = ("train",) * 4 + ("test",) + ("train",) * 3 + ("val",) + ("train",) * 2
 YAWS_DEG = (0.0, 38.0, 180.0, -42.0, 90.0, -12.0, -90.0, 145.0, 20.0, -140.0)
 
 
-def plan(
-    style: Literal["natural", "toon"], *, people: int, poses: int, seed: int, variety: float = 0.0
-) -> list[FigureSpec]:
+def plan(style: str, *, people: int, poses: int, seed: int, variety: float = 0.0) -> list[FigureSpec]:
     """`people` x `poses` specifications of natural people; `toon`: `people` of the two drawn characters in 2 x `poses`.
 
     A person depends on the seed and its own number only, and a picture on its own number besides: more people or poses
@@ -29,6 +25,8 @@ def plan(
     """
     if people < 0 or poses < 0:
         raise ValueError(f"people ({people}) and poses ({poses}) must not be negative")
+    if style not in ("natural", "toon"):
+        raise ValueError(f"style '{style}' is not one of natural, toon")
     if style == "toon":
         return characters.plan_characters(people=people, poses=poses, seed=seed)
     return [spec for index in range(people) for spec in _person(index, poses, seed, variety)]
