@@ -99,7 +99,8 @@ def choose_person(
     """The main person, and how many others are of comparable size; (None, 0) where there is nobody.
 
     The main person is the largest, distance from the middle of the picture counting against it (by half at a corner).
-    Another is comparable when both its box and its score have more than `comparable` of the main person's.
+    Another is comparable when both its box and its score have more than `comparable` of the main person's and less than
+    half of its box is shared: a second skeleton inside the first is the same body, seen twice.
     """
     if not people:
         return None, 0
@@ -111,7 +112,18 @@ def choose_person(
 
     main = max(people, key=weight)
     others = (person for person in people if person is not main)
-    return main, sum(p.area > comparable * main.area and p.score > comparable * main.score for p in others)
+    return main, sum(
+        person.area > comparable * main.area
+        and person.score > comparable * main.score
+        and _shared_area(person, main) < 0.5 * min(person.area, main.area)
+        for person in others
+    )
+
+
+def _shared_area(one: Person, other: Person) -> float:
+    width = min(one.box[2], other.box[2]) - max(one.box[0], other.box[0])
+    height = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
+    return max(0.0, width) * max(0.0, height)
 
 
 def _people(annotations: list[Any], scaled: Picture, picture: Picture) -> list[Person]:

@@ -166,4 +166,6 @@ def test_the_largest_and_most_central_person_is_chosen():
     assert choose_person([small, middle], 176, 256) == (middle, 0)
     # A doubtful shape of the same size is nobody to set a picture aside for.
     assert choose_person([middle, person(0, 20, 60, 230, score=0.1)], 176, 256) == (middle, 0)
+    # Nor is a second skeleton on the same body.
+    assert choose_person([middle, person(70, 20, 125, 230)], 176, 256) == (middle, 0)
     assert choose_person([], 176, 256) == (None, 0)
