@@ -1,7 +1,7 @@
 """ADGAN (Men et al., CVPR 2020): a person as eight codes, one per part, and a pose that the decoder dresses in them.
 
-Shape suffixes: B batch, C channels, H W rows and columns, K the eight parts, S numbers of one part's code. The attribute
-names are the published checkpoint's; at width 1 with `texture_vgg: vgg19` the state dict equals it entry for entry.
+Shape suffixes: B batch, C channels, H W rows and columns, K the eight parts, S numbers of one part's code. Attribute
+names are the published checkpoint's: at width 1 with `texture_vgg: vgg19` the state dict equals it entry for entry.
 """
 
 from dataclasses import dataclass
@@ -77,8 +77,8 @@ class TextureEncoder(nn.Module):
     """(B, 3, H, W) pictures of one part each -> (B, S) codes.
 
     Four convolutions without norm. With a VGG each is joined by the frozen features of its size, taken from the masked
-    picture in [-1, 1] as it is: the original leaves ImageNet's mean and deviation out. The original averages over the whole
-    `picture`, where a small part drowns in the grey around it; `part` averages over the part.
+    picture in [-1, 1] as it is: the original leaves ImageNet's mean and deviation out. The original averages over the
+    whole `picture`, where a small part drowns in the grey around it; `part` averages over the part.
     """
 
     def __init__(self, width: float, vgg: str, pooling: str) -> None:
@@ -286,7 +286,7 @@ def _critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, condition: Tenso
 def _initialise(generator: Generator, kind: str) -> None:
     """First weights of the generator; the discriminators keep PyTorch's.
 
-    `original`: N(0, 0.02), biases PyTorch's. At a small width hardly anything of the source then reaches the decoder, so
+    `original`: N(0, 0.02), biases PyTorch's. At a small width hardly anything of the source then reaches the decoder:
     `kaiming` keeps the variance from layer to layer, and the AdaIN layers begin with a scale around 1.
     """
     for module in generator.modules():

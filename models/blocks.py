@@ -25,7 +25,7 @@ def identity(x: Tensor) -> Tensor:
 
 def instance_norm(x_BCHW: Tensor) -> Tensor:
     """Each channel of each sample at mean 0 and (biased) variance 1; eps 1e-5 inside the root."""
-    # A group of one channel is the same thing; on the CPU each kernel is several times faster than the other in its layout.
+    # A group of one channel is the same thing; on the CPU each kernel is several times faster in its own layout.
     if x_BCHW.is_contiguous(memory_format=torch.channels_last):
         return F.instance_norm(x_BCHW)
     return F.group_norm(x_BCHW, x_BCHW.shape[1])
@@ -40,7 +40,7 @@ class InstanceNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """MUNIT's: mean and unbiased deviation of a whole sample, eps added to the deviation; gamma and beta per channel."""
+    """MUNIT's: mean and unbiased deviation of a whole sample, eps added to the deviation; gamma, beta per channel."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()

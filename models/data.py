@@ -180,7 +180,7 @@ _PERMUTATIONS = tuple(permutations(range(3)))
 def recoloured(batch: Batch, dice: torch.Generator) -> Batch:
     """The batch with clothes and background in other colours, the same in source and target.
 
-    Each of these parts of each pair gets a random order of its colour channels and a random negative of some: few people
+    Each of these parts of each pair gets a random order of its colour channels and the negative of some: few people
     then teach many colours. Skin and hair stay.
     """
     count = len(batch.source)

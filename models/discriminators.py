@@ -1,7 +1,7 @@
 """The residual discriminator of PATN, which ADGAN and SCA-GAN use too.
 
-A quirk of the original that is kept: there is no one-channel head. The score is the whole map of 256 channels at a quarter
-of the size, and the loss averages over all of it.
+A quirk of the original that is kept: there is no one-channel head. The score is the whole map of 256 channels at a
+quarter of the size, and the loss averages over all of it.
 """
 
 from typing import Literal

@@ -54,6 +54,7 @@ class TrainingSettings:
     average: float = setting(0.99, low=0, high=0.99999)  # decay of the weights' moving average; 0: none
     mirror: bool = setting(True)  # mirror half of the pairs
     recolour: bool = setting(False)  # give clothes and background other colours, the same in both pictures
+    rate: float = setting(1.0, low=0, high=100)  # times the system's own learning rates
     learn: str = setting("everything")  # what learns: one of the system's choices
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     precision: str = setting("32-true", choices=("32-true", "bf16-mixed"))
@@ -153,7 +154,7 @@ class Run:
         factor = 1.0 if progress < decay_from else (1 - progress) / (1 - decay_from)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+                group["lr"] = factor * self.settings.rate * group.setdefault("initial_lr", group["lr"])
 
     @torch.no_grad()
     def _average(self) -> None:

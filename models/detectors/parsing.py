@@ -75,7 +75,7 @@ class Parser:
         maps: list[labels.LabelMap] = [np.zeros((0, 0), np.uint8)] * len(pictures)
         with torch_threads(self.threads), torch.inference_mode():
             for positions in same_size_batches([picture.shape for picture in scaled], self.batch):
-                images = [torch.from_numpy(np.ascontiguousarray(scaled[i])).permute(2, 0, 1).float() for i in positions]
+                images = [torch.from_numpy(np.array(scaled[i])).permute(2, 0, 1).float() for i in positions]
                 scores = scores_of(self._network, (fill(images, self.batch) - self._mean) / self._std, self._reduce)
                 for position, found in zip(positions, scores.argmax(dim=1).numpy().astype(np.uint8), strict=False):
                     height, width = pictures[position].shape[:2]

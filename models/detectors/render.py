@@ -14,6 +14,8 @@ from models.detectors.settings import Cast
 from pipeline.people import skeleton
 from pipeline.render import Figure, FigureSpec, plan, render
 
+# How much larger than a person's the heads of drawn people are.
+TOON_HEADS, CHIBI_HEADS = (1.2, 2.2), (1.8, 2.8)
 HAIRCUTS = ("crop", "short", "bob", "long", "bun", "ponytail", "twin", "spiky")
 
 
@@ -21,8 +23,8 @@ def specifications(cast: Cast) -> list[FigureSpec]:
     """What to render for a cast; ValueError for an unknown style."""
     if cast.style == "characters":
         return plan("toon", people=cast.people, poses=cast.poses, seed=cast.seed)
-    if cast.style not in ("natural", "toon"):
-        raise ValueError(f"style '{cast.style}' is not natural, toon or characters")
+    if cast.style not in ("natural", "toon", "chibi"):
+        raise ValueError(f"style '{cast.style}' is not natural, toon, chibi or characters")
     natural = plan("natural", people=cast.people, poses=cast.poses, seed=cast.seed, variety=cast.variety)
     return natural if cast.style == "natural" else _drawn(natural, cast)
 
@@ -30,6 +32,7 @@ def specifications(cast: Cast) -> list[FigureSpec]:
 def _drawn(natural: Sequence[FigureSpec], cast: Cast) -> list[FigureSpec]:
     """The same people as cartoon characters: each keeps its looks from pose to pose."""
     out = []
+    heads = CHIBI_HEADS if cast.style == "chibi" else TOON_HEADS
     for number, spec in enumerate(natural):
         random = np.random.default_rng((cast.seed, number // cast.poses))
         colour = tuple(float(v) for v in random.uniform(0.05, 0.98, 3))
@@ -39,15 +42,41 @@ def _drawn(natural: Sequence[FigureSpec], cast: Cast) -> list[FigureSpec]:
         out.append(
             replace(
                 spec,
-                id=f"toon_{spec.id}",
+                id=f"{cast.style}_{spec.id}",
                 style="toon",
+                phenotype=_younger(spec.phenotype, random) if cast.style == "chibi" else spec.phenotype,
                 hair=hair,
                 face=face,
-                head_size=random.uniform(1.2, 2.2),
+                head_size=random.uniform(*heads),
                 grain=0.0,
             )
         )
     return out
+
+
+def _younger(phenotype: tuple[tuple[str, float], ...], random: np.random.Generator) -> tuple[tuple[str, float], ...]:
+    """The shape of a small child."""
+    return tuple((name, random.uniform(0.0, 0.2) if name == "age" else value) for name, value in phenotype)
+
+
+def squash(figure: Figure, share: float) -> Figure:
+    """The figure with everything below the neck at `share` of its height: a figurine that is half head.
+
+    Shrinking the picture beats shrinking the bones: clothes, labels and joints stay in place on the body. The head
+    ends up in the middle of the upper half; what the picture lacks above and below repeats its outermost rows.
+    """
+    neck = float(np.clip(figure.joints[skeleton.NECK, 1], 0, HEIGHT - 1))
+    if not skeleton.is_present(figure.joints)[skeleton.NECK]:
+        return figure
+    lift = (HEIGHT - neck) * (1 - share) / 2
+    rows = np.arange(HEIGHT) - lift
+    source = np.where(rows <= neck, rows, neck + (rows - neck) / share)
+    source = np.clip(np.rint(source), 0, HEIGHT - 1).astype(int)
+    joints = figure.joints.copy()
+    there = skeleton.is_present(joints)
+    y = joints[there, 1]
+    joints[there, 1] = np.where(y <= neck, y, neck + (y - neck) * share) + lift
+    return replace(figure, image=figure.image[source], labels=figure.labels[source], joints=joints)
 
 
 def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
@@ -58,7 +87,7 @@ def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
     joints = np.zeros((len(specs), len(skeleton.JOINTS), 3), np.float32)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # A worker keeps the parts of the person it drew last: all poses of one person go to the same one.
-        figures = pool.map(_render, specs, chunksize=max(1, cast.poses))
+        figures = pool.map(_chibi if cast.style == "chibi" else _render, specs, chunksize=max(1, cast.poses))
         for row, figure in enumerate(tqdm(figures, total=len(specs), desc=name, unit="picture")):
             images[row], maps[row], joints[row] = figure.image, figure.labels, figure.joints
     names = [f"{name}/{spec.id}" for spec in specs]
@@ -67,6 +96,11 @@ def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
 
 def _render(spec: FigureSpec) -> Figure:
     return render(spec, width=WIDTH, height=HEIGHT)
+
+
+def _chibi(spec: FigureSpec) -> Figure:
+    random = np.random.default_rng([ord(letter) for letter in spec.id])
+    return squash(_render(spec), random.uniform(0.4, 0.8))
 
 
 def main() -> None:

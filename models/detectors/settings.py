@@ -18,7 +18,8 @@ class Cast:
     """People to render: `people` x `poses` of one `kind`, which is also the name they are reported under.
 
     Natural people come from the renderer's own plan. `toon` people are the same drawn as cartoons, with large heads
-    and eyes and coloured hair; `characters` are the two of the embedded data set, 2 x `poses` pictures of each.
+    and eyes and coloured hair; `chibi` ones are half head; `characters` are the two of the
+    embedded data set, 2 x `poses` pictures of each.
     """
 
     style: str
@@ -57,6 +58,7 @@ def read(path: Path = HERE / "params.yaml") -> Params:
         strength={
             "natural": rendered,
             "toon": rendered,
+            "chibi": rendered,
             "photograph": _make(Strength, _with_range(values["augment"]["photograph"]), "augment.photograph"),
         },
         train_pose=_make(Settings, values["train_pose"], "train_pose"),

@@ -6,7 +6,7 @@ import torch
 from models.adgan import Generator, TextureEncoder, one_hot
 from models.data import take
 from models.discriminators import ResidualDiscriminator
-from models.method import build
+from models.method import Moment, build
 
 SHAPES = Path(__file__).parents[3] / "shared" / "reference" / "shapes"
 SMALL = {"width": 0.05, "scale": 1.0, "perceptual": 0, "contextual": 0}
@@ -98,11 +98,11 @@ def batch(train_pairs):
     return take(train_pairs, 3, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("vgg", ["none", "vgg16"])
-def test_folded_masks_equal_a_loop_over_the_parts(batch, vgg):
-    generator = Generator(width=0.1, texture_vgg=vgg)
+@pytest.mark.parametrize(("vgg", "pooling"), [("none", "picture"), ("none", "part"), ("vgg16", "part")])
+def test_folded_masks_equal_a_loop_over_the_parts(batch, vgg, pooling):
+    generator = Generator(width=0.1, texture_vgg=vgg, pooling=pooling)
     parsing = one_hot(batch.source_parsing)
-    alone = [generator.enc_style(batch.source * parsing[:, part : part + 1]) for part in range(8)]
+    alone = [generator.enc_style(batch.source, parsing[:, part : part + 1]) for part in range(8)]
     torch.testing.assert_close(generator.encode(batch.source, parsing), torch.stack(alone, dim=1), atol=1e-6, rtol=1e-5)
 
 
@@ -113,17 +113,34 @@ def test_one_hot_is_the_parsing_in_our_order(batch):
     assert (parsing.sum(1) == 1).all()
 
 
-def test_a_part_that_is_not_there_has_one_code_for_everybody(batch):
-    codes = Generator(width=0.1).encode(batch.source, one_hot(batch.source_parsing))
+def test_pooling_over_the_part_makes_its_size_no_matter():
+    """A plain colour: the code of a large part is that of a small one, as nearly as the border lets it."""
+    encoder = TextureEncoder(0.1, "none", "part")
+    image = torch.full((2, 3, 128, 96), 0.5)
+    parts = torch.zeros(2, 1, 128, 96)
+    parts[0, :, 16:112, 16:80] = 1
+    parts[1, :, 32:96, 24:72] = 1
+    large, small = encoder(image, parts)
+    nothing = encoder(image[:1], torch.zeros(1, 1, 128, 96))[0]
+    assert (large - small).norm() < 0.2 * (large - nothing).norm()
+    large, small = TextureEncoder(0.1, "none", "picture")(image, parts)
+    assert not torch.allclose(large, small, rtol=0.01)
+
+
+@pytest.mark.parametrize("pooling", ["part", "picture"])
+def test_a_part_that_is_not_there_has_one_code_for_everybody(batch, pooling):
+    codes = Generator(width=0.1, pooling=pooling).encode(batch.source, one_hot(batch.source_parsing))
     skirt, face = codes[:, 5], codes[:, 2]
     torch.testing.assert_close(skirt, skirt[:1].expand_as(skirt))
     assert not torch.allclose(skirt, face)
 
 
 def test_texture_encoder_has_the_gradient_of_its_differences():
-    encoder = TextureEncoder(0.05, "none").double()
+    encoder = TextureEncoder(0.05, "none", "part").double()
     image = torch.rand(1, 3, 16, 16, dtype=torch.double, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: encoder(x).square().sum(), image, fast_mode=True)
+    part = torch.zeros(1, 1, 16, 16, dtype=torch.double)
+    part[..., 4:12, 2:9] = 1
+    assert torch.autograd.gradcheck(lambda x: encoder(x, part).square().sum(), image, fast_mode=True)
 
 
 def test_a_picture_has_the_batchs_size_at_any_scale(batch):
@@ -144,7 +161,7 @@ def test_a_step_moves_every_network_in_the_papers_order(batch):
         loss.backward(inputs=[p for group in optimisers[name].param_groups for p in group["params"]])
         optimisers[name].step()
 
-    terms = method.train_step(batch, update, "train", 0)
+    terms = method.train_step(batch, update, Moment("train", 0, 1))
     assert order == ["generator", "texture", "pose"]
     assert terms.keys() == {"gan", "l1", "perceptual", "contextual", "critic_texture", "critic_pose"}
     assert all(torch.isfinite(term) for term in terms.values())
@@ -156,6 +173,14 @@ def test_a_step_moves_every_network_in_the_papers_order(batch):
     assert not any("trunk" in key for key in method.state_dict())
 
 
+def test_critics_rest_until_their_share_of_the_steps(batch):
+    method = build("adgan", SMALL | {"critics_after": 0.5})
+    for step, expected in ((0, ["generator"]), (4, ["generator"]), (5, ["generator", "texture", "pose"])):
+        order: list[str] = []
+        method.train_step(batch, lambda name, loss, order=order: order.append(name), Moment("train", step, 10))
+        assert order == expected
+
+
 def _moved(before: dict[str, torch.Tensor], method: torch.nn.Module, prefix: str) -> bool:
     state = method.state_dict()
     keys = [key for key in before if key.startswith(prefix)]
@@ -163,9 +188,17 @@ def _moved(before: dict[str, torch.Tensor], method: torch.nn.Module, prefix: str
     return any(not torch.equal(before[key], state[key]) for key in keys)
 
 
-def test_generator_starts_small_and_critics_as_pytorch_makes_them():
-    method = build("adgan", {"width": 0.25})
-    assert float(method.generator.enc_content.model[2].conv.weight.std()) == pytest.approx(0.02, rel=0.05)
+def test_original_generator_starts_small_and_critics_as_pytorch_makes_them():
+    method = build("adgan", SMALL | {"width": 0.25, "first_weights": "original"})
+    assert float(method.generator.enc_content.model[2].conv.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
     # Kaiming-uniform with a = sqrt(5): deviation 1 / sqrt(3 x fan in)
-    weight = method.critic_pose.model[7].weight
+    weight = method.critic_pose.model[7].weight.detach()
     assert float(weight.std()) == pytest.approx((3 * weight[0].numel()) ** -0.5, rel=0.05)
+
+
+def test_kaiming_weights_begin_with_a_scale_around_one(batch):
+    method = build("adgan", SMALL | {"width": 0.25, "first_weights": "kaiming"})
+    codes = method.generator.encode(batch.source, one_hot(batch.source_parsing))
+    style = method.generator.mlp(method.generator.fc(codes.flatten(1))).unflatten(1, (16, 2, -1))
+    assert float(style[:, :, 1].mean().detach()) == pytest.approx(1, abs=0.1)
+    assert float(style[:, :, 0].mean().detach()) == pytest.approx(0, abs=0.1)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from models.data import Batch, Draw, Draws, Pairs, batches, pose_maps, take
+from models.data import Batch, Draw, Draws, Pairs, batches, pose_maps, recoloured, take
 from pipeline.people import heatmaps, skeleton
 
 CPU = torch.device("cpu")
@@ -110,10 +110,43 @@ def test_half_size_averages_pictures_and_moves_joints(train_pairs):
 def test_a_joint_that_was_there_stays_there(x, y, scale):
     joints = torch.tensor([[[x, y, 1.0]] * 18])
     image, labels = torch.zeros(1, 3, 64, 44), torch.zeros(1, 64, 44, dtype=torch.uint8)
-    batch = Batch(image, labels, joints, image, joints, torch.zeros(1, 1, 64, 44))
+    batch = Batch(image, labels, joints, image, labels, joints, torch.zeros(1, 1, 64, 44))
     assert (batch.scaled(scale).target_joints >= 0).all()
 
 
 def test_labels_stay_labels(train_pairs):
     batch = take(train_pairs, 4, CPU)
     assert set(batch.scaled(0.5).source_parsing.unique().tolist()) <= set(batch.source_parsing.unique().tolist())
+
+
+def test_recolouring_is_the_same_in_both_pictures_and_leaves_skin_and_hair(train_pairs):
+    batch = take(train_pairs, 6, CPU)
+    changed = recoloured(batch, torch.Generator().manual_seed(0))
+    for before, after, parsing in (
+        (batch.source, changed.source, batch.source_parsing),
+        (batch.target, changed.target, batch.target_parsing),
+    ):
+        face = (parsing == 2)[:, None].expand_as(before)
+        assert torch.equal(before[face], after[face])
+        assert not torch.equal(before, after)
+    for sample in range(6):
+        # Every part of the tiny people is one plain colour.
+        for part in (0, 3, 4):
+            colours = [
+                image[sample][:, parsing[sample] == part].unique(dim=1)
+                for image, parsing in (
+                    (changed.source, changed.source_parsing),
+                    (changed.target, changed.target_parsing),
+                )
+            ]
+            assert colours[0].shape == (3, 1)
+            assert torch.equal(*colours)
+    levels = torch.sort(batch.source.abs(), dim=1).values
+    torch.testing.assert_close(torch.sort(changed.source.abs(), dim=1).values, levels)
+
+
+def test_recolouring_is_a_function_of_its_dice(train_pairs):
+    batch = take(train_pairs, 6, CPU)
+    first, again, other = (recoloured(batch, torch.Generator().manual_seed(seed)).source for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

@@ -11,7 +11,8 @@ from models.features import MissingWeightsError, Trunk, layer_index, to_imagenet
 
 @pytest.mark.parametrize("kind", ["vgg16", "vgg19"])
 def test_layer_index_points_at_the_relu_behind_each_convolution(kind):
-    layers = list(getattr(torchvision.models, kind)(weights=None).features)
+    with torch.device("meta"):
+        layers = list(getattr(torchvision.models, kind)(weights=None).features)
     block, convolution = 1, 0
     for index, layer in enumerate(layers):
         if isinstance(layer, torch.nn.MaxPool2d):
@@ -28,13 +29,14 @@ def test_to_imagenet_is_torchvisions_normalisation():
 
 
 def test_vgg19_file_gives_torchvisions_features(tmp_path):
-    network = torchvision.models.vgg19(weights=None)
-    torch.save(network.state_dict(), tmp_path / "vgg19.pth")
+    features = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["E"]).eval()
+    state = {f"features.{key}": value for key, value in features.state_dict().items()}
+    torch.save(state | {"classifier.0.bias": torch.zeros(4096)}, tmp_path / "vgg19.pth")
     trunk = Trunk("vgg19", layers=21).load(tmp_path / "vgg19.pth")
     image = torch.rand(1, 3, 32, 32)
     shallow, deep = trunk.taps(image, ["relu1_2", "relu4_1"])
-    torch.testing.assert_close(deep, network.features[:21](image))
-    torch.testing.assert_close(shallow, network.features[:4](image))
+    torch.testing.assert_close(deep, features[:21](image))
+    torch.testing.assert_close(shallow, features[:4](image))
 
 
 def test_missing_and_unfit_files_are_named(tmp_path):

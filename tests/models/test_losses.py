@@ -44,7 +44,7 @@ def _contextual_by_loops(output: np.ndarray, target: np.ndarray, sigma: float) -
         relative = distance / (distance.min(axis=0) + 1e-5)
         weights = np.exp((1 - relative) / sigma)
         similarity = weights / weights.sum(axis=0)
-        losses.append(-np.log(np.mean([max(column) for column in similarity.T])))
+        losses.append(-np.log(np.mean([max(row) for row in similarity])))
     return float(np.mean(losses))
 
 

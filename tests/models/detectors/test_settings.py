@@ -61,6 +61,7 @@ def test_a_cast_is_numbered_by_person_and_pose_and_keeps_its_looks():
         render.specifications(settings.Cast("cubist", 1, 1, 1))
 
 
+@pytest.mark.slow
 def test_pictures_do_not_depend_on_the_number_of_workers():
     cast = settings.Cast("natural", people=2, poses=1, seed=5)
     one, two = (render.render_cast(cast, name="natural", workers=workers) for workers in (1, 2))
