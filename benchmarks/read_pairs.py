@@ -1,10 +1,10 @@
-"""Random training pairs a second from a pack, against what the field reads: pictures, label maps and heat maps as files.
+"""Random training pairs a second from a pack, against what the field reads: everything as files.
 
     python benchmarks/read_pairs.py [--pictures 400] [--seconds 4]
 
-Both sides hold the same pictures and hand back the same: two pictures, two label maps, key points or 18 heat maps. One
-process, one thread, warm page cache. The peers: a PNG, a .npy label map and a float32 .npy of heat maps for each picture, and
-an HDF5 file with the chunks and the compression that a tutorial would choose (`compression="gzip"`, chunks left to h5py).
+Both sides hold the same pictures and hand back the same: two pictures, two label maps, key points or 18 heat maps.
+One process, one thread, warm page cache. The peers: a PNG, a .npy label map and a float32 .npy of heat maps for each
+picture, and an HDF5 file with the compression and chunks that a tutorial would choose (gzip, chunks left to h5py).
 """
 
 import argparse
@@ -74,7 +74,9 @@ def main() -> None:
         with h5py.File(folder / "tutorial.h5", "w") as file:
             images = np.stack([pack.image(row) for row in range(count)])
             file.create_dataset("images", data=images, compression="gzip")
-            file.create_dataset("parsing", data=np.stack([pack.parsing(row) for row in range(count)]), compression="gzip")
+            file.create_dataset(
+                "parsing", data=np.stack([pack.parsing(row) for row in range(count)]), compression="gzip"
+            )
         tutorial = h5py.File(folder / "tutorial.h5")
         readers: dict[str, Callable[[int], object]] = {
             "files: png, npy labels, float32 npy heat maps": lambda row: (

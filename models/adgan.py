@@ -210,10 +210,10 @@ class Adgan(Method):
 
     @cached_property
     def _loss_trunk(self) -> Trunk:
-        """The VGG of the losses: read when the first step needs it, so that generating works without its file."""
+        """The VGG of the losses: read when a step first needs it, and no part of the module's state."""
         kind = self.settings.loss_vgg
         last = layer_index(kind, "relu4_2" if self.settings.contextual else "relu1_2")
-        trunk = Trunk(kind, layers=last + 1).load(self._vgg_file(kind)).forgotten_by_checkpoints()
+        trunk = Trunk(kind, layers=last + 1).load(self._vgg_file(kind))
         return trunk.to(next(self.parameters()).device)
 
     def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
@@ -228,7 +228,7 @@ class Adgan(Method):
 
     def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
         """Generator, then texture critic, then pose critic."""
-        pose = self._pose(batch.target_joints, batch)
+        pose = self._pose(batch)
         fake = self.generator(pose, batch.source, one_hot(batch.source_parsing))
         terms = self._likeness(fake, batch)
         if at.progress < self.settings.critics_after:
@@ -236,10 +236,8 @@ class Adgan(Method):
             return {name: term.detach() for name, term in terms.items()}
         terms["gan"] = self.settings.gan * self._deception(fake, pose, batch)
         update("generator", torch.stack(list(terms.values())).sum())
-        for name, critic, condition in (
-            ("texture", self.critic_texture, batch.source),
-            ("pose", self.critic_pose, pose),
-        ):
+        critics = {"texture": (self.critic_texture, batch.source), "pose": (self.critic_pose, pose)}
+        for name, (critic, condition) in critics.items():
             loss = self.settings.gan * _critic_loss(critic, batch.target, fake.detach(), condition)
             update(name, loss)
             terms[f"critic_{name}"] = loss
@@ -251,9 +249,7 @@ class Adgan(Method):
 
     def _likeness(self, fake: Tensor, batch: Batch) -> dict[str, Tensor]:
         weights = self.settings
-        terms = {
-            "l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground),
-        }
+        terms = {"l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground)}
         if weights.perceptual:
             ours, theirs = (self._loss_trunk.taps(to_imagenet(image), ["relu1_2"])[0] for image in (fake, batch.target))
             terms["perceptual"] = weights.perceptual * perceptual(ours, theirs)
@@ -264,11 +260,11 @@ class Adgan(Method):
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
-        return self.generator(self._pose(batch.target_joints, batch), batch.source, one_hot(batch.source_parsing))
+        return self.generator(self._pose(batch), batch.source, one_hot(batch.source_parsing))
 
-    def _pose(self, joints_BJ3: Tensor, batch: Batch) -> Tensor:
-        sigma_px = self.settings.sigma_px * self.settings.scale
-        return pose_maps(joints_BJ3, batch.size, kind=self.settings.pose_map, sigma_px=sigma_px)
+    def _pose(self, batch: Batch) -> Tensor:
+        sigma_px = self.settings.sigma_px * batch.scale
+        return pose_maps(batch.target_joints, batch.size, kind=self.settings.pose_map, sigma_px=sigma_px)
 
 
 def one_hot(parsing_BHW: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Shape suffixes: B batch, J the 18 joints, H W rows and columns.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from pipeline.errors import UserError
 from pipeline.people import labels, skeleton
 from pipeline.people.labels import LABELS
 
@@ -47,6 +48,7 @@ class Batch:
     target_parsing: Tensor  # (B, H, W)
     target_joints: Tensor  # (B, 18, 3)
     target_mask: Tensor  # (B, 1, H, W) 0 or 1
+    scale: float = 1.0  # of the pack's pictures
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,6 +70,7 @@ class Batch:
             target_parsing=F.interpolate(self.target_parsing[:, None], size, mode="nearest-exact")[:, 0],
             target_joints=_scaled_joints(self.target_joints, ratio),
             target_mask=F.interpolate(self.target_mask, size, mode="nearest-exact"),
+            scale=self.scale * scale,
         )
 
 
@@ -113,7 +116,7 @@ class Pairs(Dataset[Arrays]):
     def __init__(self, pictures: Pictures, rows: NDArray[np.int32]) -> None:
         """`rows` (M, 2): source row, target row."""
         if len(rows) == 0:
-            raise ValueError("there are no pairs to read: look at data/pairs/*/quarantine.csv and the split's shares")
+            raise UserError("there are no pairs to read: look at data/pairs/*/quarantine.csv and the split's shares")
         self.pictures, self.rows = pictures, rows
 
     def __len__(self) -> int:
@@ -170,7 +173,7 @@ def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
     for key in ("source", "target"):
         moved[key] = moved[key].float() / 127.5 - 1
     moved["target_mask"] = moved["target_mask"].float()
-    return Batch(**{field.name: moved[field.name] for field in fields(Batch)})
+    return Batch(**moved)
 
 
 _RECOLOURED = (labels.BACKGROUND, labels.UPPER_CLOTHES, labels.PANTS, labels.SKIRT)
@@ -180,27 +183,25 @@ _PERMUTATIONS = tuple(permutations(range(3)))
 def recoloured(batch: Batch, dice: torch.Generator) -> Batch:
     """The batch with clothes and background in other colours, the same in source and target.
 
-    Each of these parts of each pair gets a random order of its colour channels and the negative of some: few people
-    then teach many colours. Skin and hair stay.
+    Each of these parts of each pair gets a random order of its colour channels: few people then teach many colours.
+    Skin and hair stay.
     """
     count = len(batch.source)
-    order = torch.randint(len(_PERMUTATIONS), (count, len(LABELS)), generator=dice)
-    sign = torch.randint(2, (count, len(LABELS), 3), generator=dice) * 2.0 - 1
-    mixing_BK33 = torch.eye(3)[torch.tensor(_PERMUTATIONS)[order]] * sign[..., None]
-    stays = torch.tensor([label not in _RECOLOURED for label in range(len(LABELS))])
-    mixing_BK33[:, stays] = torch.eye(3)
-    mixing_BK33 = mixing_BK33.to(batch.source.device)
+    number_BK = torch.randint(len(_PERMUTATIONS), (count, len(LABELS)), generator=dice)
+    stays = [label for label in range(len(LABELS)) if label not in _RECOLOURED]
+    number_BK[:, stays] = 0  # the first permutation changes nothing
+    order_BK3 = torch.tensor(_PERMUTATIONS)[number_BK].to(batch.source.device)
     return replace(
         batch,
-        source=_mixed(batch.source, batch.source_parsing, mixing_BK33),
-        target=_mixed(batch.target, batch.target_parsing, mixing_BK33),
+        source=_reordered(batch.source, batch.source_parsing, order_BK3),
+        target=_reordered(batch.target, batch.target_parsing, order_BK3),
     )
 
 
-def _mixed(image_B3HW: Tensor, parsing_BHW: Tensor, mixing_BK33: Tensor) -> Tensor:
-    every_BK3HW = torch.einsum("bkij,bjhw->bkihw", mixing_BK33, image_B3HW)
-    chosen_B13HW = parsing_BHW.long()[:, None, None].expand(-1, 1, 3, -1, -1)
-    return every_BK3HW.gather(1, chosen_B13HW)[:, 0]
+def _reordered(image_B3HW: Tensor, parsing_BHW: Tensor, order_BK3: Tensor) -> Tensor:
+    samples = torch.arange(len(image_B3HW), device=image_B3HW.device)[:, None, None]
+    order_BHW3 = order_BK3[samples, parsing_BHW.long()]
+    return image_B3HW.gather(1, order_BHW3.permute(0, 3, 1, 2))
 
 
 def take(pairs: Pairs, count: int, device: torch.device) -> Batch:

@@ -12,6 +12,8 @@ import h5py
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import UserError
+
 # Convolutions per block, and channels; a 2x2 maximum lies between two blocks.
 _BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 _CHANNELS = (64, 128, 256, 512, 512)
@@ -20,7 +22,7 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LEVELS_PER_UNIT = 255 * sum(_STD) / 3
 
 
-class MissingWeightsError(ValueError):
+class MissingWeightsError(UserError):
     """A trunk's weights are not there; the text says how to get them."""
 
 
@@ -61,14 +63,6 @@ class Trunk(nn.Sequential):
         if missing := own.keys() - state.keys():
             raise MissingWeightsError(f"{weights}: no entry '{min(missing)}'; expected the features of a {self.kind}")
         self.load_state_dict({key: state[key] for key in own})
-        return self
-
-    def forgotten_by_checkpoints(self) -> "Trunk":
-        """The trunk itself with weights that follow the device but are no part of any state dict."""
-        for module in self:
-            for name, weight in list(module.named_parameters()):
-                delattr(module, name)
-                module.register_buffer(name, weight.detach(), persistent=False)
         return self
 
 

@@ -135,12 +135,15 @@ def build(name: str, settings: Mapping[str, Any], *, seed: int = 0) -> Method:
 
 
 def save(path: Path, method: Method) -> None:
-    """Write the weights as safetensors with the system's name and settings beside them."""
-    metadata = {"method": method.name, "settings": json.dumps(dataclasses.asdict(method.settings), sort_keys=True)}
+    """Write the weights as safetensors; the metadata `system` is JSON of the method's name and settings.
+
+    One entry, because safetensors writes several in a random order, and the same weights shall be the same bytes.
+    """
+    system = {"method": method.name, "settings": dataclasses.asdict(method.settings)}
     state = {key: value.detach().cpu().contiguous() for key, value in method.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    save_file(state, partial, metadata)
+    save_file(state, partial, {"system": json.dumps(system, sort_keys=True)})
     partial.replace(path)
 
 
@@ -148,10 +151,11 @@ def load(path: Path) -> Method:
     """The system that `save` wrote, ready to generate."""
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
-    if not {"method", "settings"} <= metadata.keys():
+    if "system" not in metadata:
         raise SettingsError(f"{path}: no method and settings in its metadata; expected a file written by this project")
-    kind = method_class(metadata["method"])
-    method = kind(read_settings(kind.Settings, json.loads(metadata["settings"]), where=str(path)))
+    system = json.loads(metadata["system"])
+    kind = method_class(system["method"])
+    method = kind(read_settings(kind.Settings, system["settings"], where=str(path)))
     method.load_state_dict(load_file(path))
     return method.eval()
 

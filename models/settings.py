@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from pipeline.errors import UserError
+
 Settings = TypeVar("Settings")
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """A setting has an unknown name, a wrong type or a value out of range; the text names the key."""
 
 
@@ -27,7 +29,11 @@ def read_settings(kind: type[Settings], values: Mapping[str, Any], *, where: str
             close = get_close_matches(str(key), fields, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(fields))}"
             raise SettingsError(f"unknown key '{where}.{key}'; {hint}")
-    return kind(**{key: _checked(values[key], hints[key], fields[key].metadata, f"{where}.{key}") for key in values})
+    checked = {key: _checked(values[key], hints[key], fields[key].metadata, f"{where}.{key}") for key in values}
+    try:
+        return kind(**checked)
+    except SettingsError as error:  # of keys that contradict each other
+        raise SettingsError(f"{where}.{error}") from None
 
 
 def _checked(value: Any, kind: type, limits: Mapping[str, Any], where: str) -> Any:

@@ -27,9 +27,10 @@ from tqdm import tqdm
 from models.data import Batch, Draws, Pairs, batches, pose_maps, recoloured, take
 from models.method import Method, Moment, Phase
 from models.settings import SettingsError, setting
+from pipeline.errors import UserError
 
 
-class DivergedError(RuntimeError):
+class DivergedError(UserError):
     """A loss is no number any more, or has grown beyond hope; the text says where and what to try."""
 
 
@@ -51,6 +52,7 @@ class TrainingSettings:
     batch: int = setting(4, low=1)
     seed: int = setting(0, low=0)
     decay_from: float = setting(0.5, low=0, high=1)  # share of the steps after which learning rates fall linearly to 0
+    small_until: float = setting(0.0, low=0, high=1)  # share of the steps first done at half the system's size
     average: float = setting(0.99, low=0, high=0.99999)  # decay of the weights' moving average; 0: none
     mirror: bool = setting(True)  # mirror half of the pairs
     recolour: bool = setting(False)  # give clothes and background other colours, the same in both pictures
@@ -127,7 +129,8 @@ class Run:
         at = Moment(phase.name, self.step - steps.start, len(steps))
         self._set_learning_rates(at.progress)
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
-        batch = batch.scaled(self.method.settings.scale)
+        is_small = at.progress < self.settings.small_until
+        batch = batch.scaled(self.method.settings.scale * (0.5 if is_small else 1))
         if self.settings.recolour:
             batch = recoloured(batch, torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step))
         with self.fabric.autocast():

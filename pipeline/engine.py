@@ -1,7 +1,7 @@
 """One map over items: in this process or in several. Order is kept, a bad item is set aside, the bytes are the same.
 
 A stage gives items (id and input bytes) and a worker; what was finished before comes from the memo. A worker is built
-once per process, by calling `make_worker`, and is called with a list of items; it returns `Outputs` or `BadItem` for each.
+once per process, by calling `make_worker`, and is called with some items; it returns `Outputs` or `BadItem` for each.
 """
 
 import ctypes

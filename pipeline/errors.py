@@ -1,7 +1,7 @@
 """Errors that are the user's to mend: shown as one message without a traceback."""
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Something that the user gave is wrong; the text names file or key, value and remedy."""
 
 

@@ -69,7 +69,7 @@ class Job:
         batch: int = 1,
         total: int | None = None,
     ) -> Results:
-        """Results of the worker on every item; only what code, `settings`, `weights` or input bytes changed is computed."""
+        """Results of the worker on every item; computed where code, `settings`, `weights` or input bytes changed."""
         parts = [self.stage.encode(), code_of(f"stages.{self.stage}"), repr(settings).encode()]
         if weights is not None:
             parts.append(weights.read_bytes())

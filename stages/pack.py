@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from pipeline.people.masks import body_mask
 
 from pipeline.packed import SPLITS, Pack, Picture, write_pack
 from pipeline.people import heatmaps, labels
+from pipeline.people.masks import body_mask
 from pipeline.pictures import decode, decode_grey
 from pipeline.run import Job
 from pipeline.shards import ShardReader

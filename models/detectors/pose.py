@@ -17,6 +17,7 @@ from PIL import Image
 
 from models.detectors import posenet, storage
 from models.detectors.batches import Picture, fill, fit_edge, same_size_batches, torch_threads
+from pipeline.errors import UserError
 from pipeline.people import skeleton
 
 SHIPPED = Path(__file__).parent / "weights" / "pose.safetensors"
@@ -155,7 +156,7 @@ def _load(path: Path, trusted: Collection[str]) -> nets.Shell:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: the weights do not fit the network it describes: {error}") from error
+        raise UserError(f"{path}: the weights do not fit the network it describes: {error}") from error
     return network
 
 

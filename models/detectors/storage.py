@@ -11,6 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save as as_bytes
 from torch import Tensor
 
+from pipeline.errors import UserError
+
 
 def save(path: Path, weights: dict[str, Tensor], description: dict[str, Any]) -> None:
     """Write `weights` in half precision with `description` as JSON in the file's metadata; same input, same bytes."""
@@ -27,15 +29,15 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     ValueError names the file that is missing, is not a weight file or has no description.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such weight file")
+        raise UserError(f"{path}: no such weight file")
     try:
         weights, text = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_tensors(path), None)
     except Exception as error:
-        raise ValueError(f"{path}: not a file of weights ({error.__class__.__name__})") from error
+        raise UserError(f"{path}: not a file of weights ({error.__class__.__name__})") from error
     if text is None:
         beside = next((p for p in (path.with_suffix(".json"), path.parent / "config.json") if p.is_file()), None)
         if beside is None:
-            raise ValueError(f"{path}: says nothing of its network; put a {path.stem}.json beside it")
+            raise UserError(f"{path}: says nothing of its network; put a {path.stem}.json beside it")
         text = beside.read_text(encoding="utf-8")
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}, json.loads(
         text
@@ -48,10 +50,10 @@ def read_pickle(path: Path, trusted: Collection[str]) -> Any:
     ValueError names the file, its hash and what to do.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such weight file")
+        raise UserError(f"{path}: no such weight file")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest not in trusted:
-        raise ValueError(
+        raise UserError(
             f"{path}: a pickle can run any code when it is loaded, and its SHA-256 {digest} is not listed as trusted. "
             "If this is the hash that its publisher gives, list it; otherwise use a .safetensors file"
         )

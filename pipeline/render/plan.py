@@ -1,6 +1,7 @@
 """The plan of a data set: who is shown, in which pose, from where. Cheap, and the same in every process."""
 
 from dataclasses import replace
+
 import numpy as np
 
 from pipeline.render import characters, wardrobe

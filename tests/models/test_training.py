@@ -142,6 +142,20 @@ def test_without_an_average_the_weights_are_the_last_ones():
     assert run.averaged is run.method
 
 
+def test_the_first_steps_can_be_done_at_half_size(train_pairs, val_pairs, tmp_path):
+    method, sizes = build("adgan", SMALL | {"scale": 1.0}), []
+    step = method.train_step
+
+    def watched(batch, update, at):
+        sizes.append((batch.size, batch.scale))
+        return step(batch, update, at)
+
+    method.train_step = watched
+    settings = TrainingSettings(**(SHORT.__dict__ | {"small_until": 0.5}))
+    train(method, train_pairs, settings, validation=val_pairs, logger=Notebook(), work_dir=tmp_path)
+    assert sizes == [((32, 24), 0.5)] * 3 + [((64, 44), 1.0)] * 3
+
+
 def test_only_what_learns_moves(train_pairs, val_pairs, tmp_path):
     weights = _train(train_pairs, val_pairs, tmp_path, Notebook(), learn="decoder")
     fresh = build("adgan", SMALL).state_dict()
@@ -158,7 +172,7 @@ def test_phases_share_the_steps_in_order():
 
 
 def test_intervals_must_fit():
-    with pytest.raises(SettingsError, match=r"sample_every: 30 must be a multiple of log_every \(25\)"):
+    with pytest.raises(SettingsError, match=r"pretrain\.sample_every: 30 must be a multiple of log_every \(25\)"):
         read_settings(TrainingSettings, {"sample_every": 30}, where="pretrain")
 
 

@@ -23,7 +23,10 @@ def make_worker():
     return PerItem(double)
 
 
-def work(memo, items=ITEMS, engine=Engine("inline"), fingerprint=b"f", batch=1):
+INLINE = Engine("inline")
+
+
+def work(memo, items=ITEMS, engine=INLINE, fingerprint=b"f", batch=1):
     return map_items(
         items, make_worker, memo=memo, fingerprint=fingerprint, engine=engine, title="t", batch=batch, total=len(items)
     )

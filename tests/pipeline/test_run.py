@@ -2,6 +2,8 @@ import fcntl
 import json
 import time
 
+import pytest
+
 from pipeline import imports
 from pipeline.run import main
 from tests.stages.conftest import Project
@@ -31,10 +33,9 @@ def test_a_second_run_of_one_item_waits_for_the_first(tmp_path):
 
 
 def test_help_says_what_it_takes(capsys):
-    try:
+    with pytest.raises(SystemExit) as end:
         main(["--help"])
-    except SystemExit as end:
-        assert end.code == 0
+    assert end.value.code == 0
     assert "crop@source" in capsys.readouterr().out
 
 

@@ -28,9 +28,7 @@ def raw(tmp_path):
 
 @pytest.fixture
 def project(tmp_path, raw):
-    return Project(
-        tmp_path / "project", **{"domains.source.raw": str(raw), "domains.source.ingest.source": "folder"}
-    )
+    return Project(tmp_path / "project", **{"domains.source.raw": str(raw), "domains.source.ingest.source": "folder"})
 
 
 def set_aside(project, stage):
@@ -44,7 +42,11 @@ def names(project):
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
-        ("domains.source.crop.mode", "squeeze", ["domains.source.crop.mode", "'squeeze'", "columns, resize, pad, person"]),
+        (
+            "domains.source.crop.mode",
+            "squeeze",
+            ["domains.source.crop.mode", "'squeeze'", "columns, resize, pad, person"],
+        ),
         ("domains.source.crop.width", 7, ["domains.source.crop.width", "7", "between 32 and 2048"]),
         ("domains.source.raw", "/nowhere/at/all", ["/nowhere/at/all", "does not exist", "domains.source.raw"]),
     ],
@@ -117,7 +119,7 @@ def test_an_absent_picture_in_a_pair_list_is_set_aside(project, raw):
     (raw / "pairs.csv").write_text("\n".join(rows) + "\n")
     project.run("ingest@source")
     bad = set_aside(project, "ingest")
-    (name, reason), = bad.items()
+    ((name, reason),) = bad.items()
     assert "z_9" in name
     assert "pairs.csv" in reason
     assert len(pd.read_parquet(project.path("ingest", "source", "pairs.parquet"))) == 6

@@ -19,7 +19,9 @@ def project(tmp_path_factory):
     project.raw["pretrain"] |= TINY
     project.raw["finetune"] |= TINY
     project.raw["adgan"] |= {"width": 0.06, "perceptual": 0, "contextual": 0}
-    project.change(**{"evaluate.max_pairs": 6, "evaluate.grid_rows": 2, "domains.target.keypoints.max_quarantined": 0.9})
+    project.change(
+        **{"evaluate.max_pairs": 6, "evaluate.grid_rows": 2, "domains.target.keypoints.max_quarantined": 0.9}
+    )
     project.run(*(f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES))
     project.run("pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
     return project
