@@ -5,7 +5,6 @@ Shape suffixes: B batch, J the 18 joints, H W rows and columns.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import permutations
 from typing import Any, Protocol
 
 import numpy as np
@@ -177,31 +176,39 @@ def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
 
 
 _RECOLOURED = (labels.BACKGROUND, labels.UPPER_CLOTHES, labels.PANTS, labels.SKIRT)
-_PERMUTATIONS = tuple(permutations(range(3)))
+_RECOLOURED_SHARE = 0.75
 
 
 def recoloured(batch: Batch, dice: torch.Generator) -> Batch:
-    """The batch with clothes and background in other colours, the same in source and target.
+    """The batch with other mean colours for clothes and background, the same in source and target.
 
-    Each of these parts of each pair gets a random order of its colour channels: few people then teach many colours.
-    Skin and hair stay.
+    Three in four of these parts of each pair are moved to a colour drawn at random; their shading and pattern stay. Few
+    people then teach many colours. Skin and hair stay.
     """
-    count = len(batch.source)
-    number_BK = torch.randint(len(_PERMUTATIONS), (count, len(LABELS)), generator=dice)
-    stays = [label for label in range(len(LABELS)) if label not in _RECOLOURED]
-    number_BK[:, stays] = 0  # the first permutation changes nothing
-    order_BK3 = torch.tensor(_PERMUTATIONS)[number_BK].to(batch.source.device)
+    count, parts = len(batch.source), len(LABELS)
+    colours_BK3 = torch.rand((count, parts, 3), generator=dice) * 1.8 - 0.9
+    is_changed_BK = torch.rand((count, parts), generator=dice) < _RECOLOURED_SHARE
+    is_changed_BK[:, [label for label in range(parts) if label not in _RECOLOURED]] = False
+    device = batch.source.device
+    shift_BK3 = (colours_BK3.to(device) - _mean_colours(batch)) * is_changed_BK[..., None].to(device)
     return replace(
         batch,
-        source=_reordered(batch.source, batch.source_parsing, order_BK3),
-        target=_reordered(batch.target, batch.target_parsing, order_BK3),
+        source=_shifted(batch.source, batch.source_parsing, shift_BK3),
+        target=_shifted(batch.target, batch.target_parsing, shift_BK3),
     )
 
 
-def _reordered(image_B3HW: Tensor, parsing_BHW: Tensor, order_BK3: Tensor) -> Tensor:
+def _mean_colours(batch: Batch) -> Tensor:
+    """(B, K, 3) of every part over both pictures; 0 for a part that neither shows."""
+    image_B3N = torch.cat([batch.source.flatten(2), batch.target.flatten(2)], dim=2)
+    labels_BN = torch.cat([batch.source_parsing.flatten(1), batch.target_parsing.flatten(1)], dim=1)
+    masks_BKN = (labels_BN[:, None] == torch.arange(len(LABELS), device=labels_BN.device)[:, None]).to(image_B3N)
+    return (masks_BKN @ image_B3N.transpose(1, 2)) / masks_BKN.sum(2, keepdim=True).clamp_min(1)
+
+
+def _shifted(image_B3HW: Tensor, parsing_BHW: Tensor, shift_BK3: Tensor) -> Tensor:
     samples = torch.arange(len(image_B3HW), device=image_B3HW.device)[:, None, None]
-    order_BHW3 = order_BK3[samples, parsing_BHW.long()]
-    return image_B3HW.gather(1, order_BHW3.permute(0, 3, 1, 2))
+    return (image_B3HW + shift_BK3[samples, parsing_BHW.long()].permute(0, 3, 1, 2)).clamp(-1, 1)
 
 
 def take(pairs: Pairs, count: int, device: torch.device) -> Batch:

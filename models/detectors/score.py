@@ -79,7 +79,8 @@ def main() -> None:
     for kind in sorted(set(everything.kinds)):
         part = everything.choose(np.flatnonzero(np.array(everything.kinds) == kind))
         scores["pose"][kind] = score_pose(detector, part)
-        scores["parsing"][kind] = score_parsing(parser, part)
+        if part.has_labels.any():
+            scores["parsing"][kind] = score_parsing(parser, part)
     (here / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
