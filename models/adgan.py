@@ -40,7 +40,7 @@ _VGG_CHANNELS = (64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class AdganSettings:
-    """The networks, the size they work at, the losses' weights."""
+    """The networks, the size they work at, the losses' weights: by default the quick recipe for two CPU cores."""
 
     width: float = setting(0.25, low=0.05, high=2)
     scale: float = setting(0.5, low=0.25, high=1)
@@ -49,13 +49,13 @@ class AdganSettings:
     pose_map: str = setting("gaussian", choices=("gaussian", "delta", "disc"))
     sigma_px: float = setting(6.0, low=0.5, high=50)
     first_weights: str = setting("kaiming", choices=("kaiming", "original"))
-    learning_rate: float = setting(1e-3, low=0, high=1)
-    critics_after: float = setting(0.0, low=0, high=1)
-    gan: float = setting(5.0, low=0)
-    l1: float = setting(1.0, low=0)
+    learning_rate: float = setting(4e-4, low=0, high=1)
+    critics_after: float = setting(0.8, low=0, high=1)
+    gan: float = setting(0.5, low=0)
+    l1: float = setting(5.0, low=0)
     foreground: float = setting(0.0, low=0)
-    perceptual: float = setting(1.0, low=0)
-    contextual: float = setting(0.1, low=0)
+    perceptual: float = setting(0.5, low=0)
+    contextual: float = setting(0.0, low=0)
     loss_vgg: str = setting("vgg16", choices=("vgg16", "vgg19"))
     vgg19_weights: str = setting("")
 

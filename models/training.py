@@ -48,12 +48,12 @@ class Logger(Protocol):
 class TrainingSettings:
     """How long, how large, how fast."""
 
-    steps: int = setting(1500, low=1)
+    steps: int = setting(2000, low=1)
     batch: int = setting(4, low=1)
     seed: int = setting(0, low=0)
-    decay_from: float = setting(0.5, low=0, high=1)  # share of the steps after which learning rates fall linearly to 0
+    decay_from: float = setting(0.6, low=0, high=1)  # share of the steps after which learning rates fall linearly to 0
     small_until: float = setting(0.0, low=0, high=1)  # share of the steps first done at half the system's size
-    average: float = setting(0.99, low=0, high=0.99999)  # decay of the weights' moving average; 0: none
+    average: float = setting(0.995, low=0, high=0.99999)  # decay of the weights' moving average; 0: none
     mirror: bool = setting(True)  # mirror half of the pairs
     recolour: bool = setting(False)  # give clothes and background other colours, the same in both pictures
     rate: float = setting(1.0, low=0, high=100)  # times the system's own learning rates

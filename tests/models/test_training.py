@@ -10,7 +10,7 @@ from models.method import Phase, build
 from models.settings import SettingsError, read_settings
 from models.training import DivergedError, Run, TrainingSettings, _phase_at, train
 
-SMALL = {"width": 0.05, "learning_rate": 1e-3, "perceptual": 0, "contextual": 0}
+SMALL = {"width": 0.05, "learning_rate": 1e-3, "critics_after": 0, "perceptual": 0, "contextual": 0}
 SHORT = TrainingSettings(
     steps=6, batch=2, log_every=2, sample_every=4, checkpoint_every=2, held_out=3, device="cpu", threads=1
 )
@@ -117,7 +117,7 @@ def _run(settings: TrainingSettings) -> Run:
 
 
 def test_learning_rates_stay_then_fall_to_zero():
-    run = _run(TrainingSettings(rate=2.0))
+    run = _run(TrainingSettings(rate=2.0, decay_from=0.5))
     run._begin("train")
     rates = []
     for progress in (0.0, 0.49, 0.5, 0.75, 1.0):
