@@ -19,7 +19,6 @@ class Curves:
         self.live.step = step
         for name, value in values.items():
             self.live.log_metric(name, value)
-        self.live.make_summary()
 
     def samples(self, step: int, sheet: NDArray[np.uint8]) -> None:
         """The newest sheet of samples."""
