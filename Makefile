@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
-setup: .venv/.ready  ## create .venv and install what requirements.txt pins; builds openpifpaf (about six minutes)
+setup: .venv/.ready  ## create .venv and install what requirements.txt pins; builds openpifpaf (some minutes)
 
 .venv/.ready: requirements.txt requirements-no-deps.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

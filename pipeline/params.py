@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import UserError
+from pipeline.sources import SOURCES
 
 
 class ParamsError(UserError):
@@ -41,7 +42,7 @@ class Figures:
 class Ingest:
     """How raw pictures are read and checked."""
 
-    source: str = _knob(choices=("figures", "folder"))
+    source: str = _knob(choices=tuple(SOURCES))
     vocabulary: str = _knob(choices=("ours", "adgan", "lip", "cihp", "atr", "spt"))
     min_size_px: int = _knob(low=1)
     max_pixels: int = _knob(low=1)
