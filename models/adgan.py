@@ -27,7 +27,7 @@ from models.blocks import (
 from models.data import Batch, pose_maps
 from models.discriminators import ResidualDiscriminator
 from models.features import Trunk, layer_index, to_imagenet
-from models.losses import contextual, foreground_l1, lsgan, perceptual
+from models.losses import ADVERSARIAL, contextual, foreground_l1, perceptual
 from models.method import Method, Moment, Update
 from models.settings import setting
 from pipeline.people.labels import LABELS
@@ -40,24 +40,32 @@ _VGG_CHANNELS = (64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class AdganSettings:
-    """The networks, the size they work at, the losses' weights: by default the quick recipe for two CPU cores."""
+    """The networks, the size they work at, the losses' weights: by default those of the published code.
 
-    width: float = setting(0.25, low=0.05, high=2)
-    scale: float = setting(0.5, low=0.25, high=1)
-    texture_vgg: str = setting("none", choices=("none", "vgg16", "vgg19"))
-    pooling: str = setting("part", choices=("part", "picture"))
+    `auto` is VGG-19 where `vgg19_weights` names torchvision's file, and the VGG-16 that comes with a package otherwise.
+    """
+
+    width: float = setting(1.0, low=0.05, high=2)  # channels, as a share of the published network's
+    scale: float = setting(1.0, low=0.25, high=1)  # of the pack's pictures; what is drawn is enlarged
+    texture_vgg: str = setting("auto", choices=("auto", "none", "vgg16", "vgg19"))
+    pooling: str = setting("picture", choices=("picture", "part"))  # what a part's code is a mean over
     pose_map: str = setting("gaussian", choices=("gaussian", "delta", "disc"))
     sigma_px: float = setting(6.0, low=0.5, high=50)
-    first_weights: str = setting("kaiming", choices=("kaiming", "original"))
-    learning_rate: float = setting(4e-4, low=0, high=1)
-    critics_after: float = setting(0.8, low=0, high=1)
-    gan: float = setting(0.5, low=0)
-    l1: float = setting(5.0, low=0)
-    foreground: float = setting(0.0, low=0)
-    perceptual: float = setting(0.5, low=0)
-    contextual: float = setting(0.0, low=0)
-    loss_vgg: str = setting("vgg16", choices=("vgg16", "vgg19"))
+    first_weights: str = setting("original", choices=("original", "kaiming"))
+    learning_rate: float = setting(1e-3, low=0, high=1)
+    critics_after: float = setting(0.0, low=0, high=1)  # share of the steps before the critics join
+    adversarial: str = setting("lsgan", choices=tuple(ADVERSARIAL))
+    gan: float = setting(5.0, low=0)
+    l1: float = setting(1.0, low=0)
+    foreground: float = setting(0.0, low=0)  # extra weight of the person in l1
+    perceptual: float = setting(1.0, low=0)
+    contextual: float = setting(0.1, low=0)
+    loss_vgg: str = setting("auto", choices=("auto", "vgg16", "vgg19"))
     vgg19_weights: str = setting("")
+
+    def trunk(self, choice: str) -> str:
+        """`choice` with `auto` resolved."""
+        return choice if choice != "auto" else "vgg19" if self.vgg19_weights else "vgg16"
 
 
 class PoseEncoder(Chain):
@@ -188,22 +196,25 @@ class Adgan(Method):
     Settings = AdganSettings
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {
         "everything": ("",),
-        "frozen_texture": ("generator.enc_content", "generator.fc", "generator.mlp", "generator.dec", "critic_"),
-        "decoder": ("generator.fc", "generator.mlp", "generator.dec", "critic_"),
+        "frozen_encoders": ("generator.fc", "generator.mlp", "generator.dec", "critic_"),
+        "decoder": ("generator.fc", "generator.mlp", "generator.dec"),
     }
+    bound = ("pooling", "pose_map")
     edits = frozenset({"dress", "blend"})
 
     def __init__(self, settings: AdganSettings) -> None:
         super().__init__(settings)
-        self.generator = Generator(width=settings.width, texture_vgg=settings.texture_vgg, pooling=settings.pooling)
+        texture_vgg = settings.trunk(settings.texture_vgg)
+        self.generator = Generator(width=settings.width, texture_vgg=texture_vgg, pooling=settings.pooling)
         self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=settings.width)
         self.critic_texture = ResidualDiscriminator(6, width=settings.width)
         _initialise(self.generator, settings.first_weights)
 
     def read_frozen(self) -> None:
         """Read the texture encoder's VGG."""
-        if self.settings.texture_vgg != "none":
-            self.generator.enc_style.vgg.load(self._vgg_file(self.settings.texture_vgg))
+        kind = self.settings.trunk(self.settings.texture_vgg)
+        if kind != "none":
+            self.generator.enc_style.vgg.load(self._vgg_file(kind))
 
     def _vgg_file(self, kind: str) -> Path | None:
         return Path(self.settings.vgg19_weights) if kind == "vgg19" else None
@@ -211,19 +222,20 @@ class Adgan(Method):
     @cached_property
     def _loss_trunk(self) -> Trunk:
         """The VGG of the losses: read when a step first needs it, and no part of the module's state."""
-        kind = self.settings.loss_vgg
+        kind = self.settings.trunk(self.settings.loss_vgg)
         last = layer_index(kind, "relu4_2" if self.settings.contextual else "relu1_2")
         trunk = Trunk(kind, layers=last + 1).load(self._vgg_file(kind))
         return trunk.to(next(self.parameters()).device)
 
     def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
-        """Adam for each network, as the paper's code."""
+        """Adam for each network that learns, as the paper's code."""
         networks = {"generator": self.generator, "texture": self.critic_texture, "pose": self.critic_pose}
+        learning = {name: self.learning_parameters(network) for name, network in networks.items()}
+        rate = self.settings.learning_rate
         return {
-            name: torch.optim.Adam(
-                self.learning_parameters(network), lr=self.settings.learning_rate, betas=(0.5, 0.999), fused=True
-            )
-            for name, network in networks.items()
+            name: torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
+            for name, parameters in learning.items()
+            if parameters
         }
 
     def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
@@ -238,14 +250,24 @@ class Adgan(Method):
         update("generator", torch.stack(list(terms.values())).sum())
         critics = {"texture": (self.critic_texture, batch.source), "pose": (self.critic_pose, pose)}
         for name, (critic, condition) in critics.items():
-            loss = self.settings.gan * _critic_loss(critic, batch.target, fake.detach(), condition)
-            update(name, loss)
-            terms[f"critic_{name}"] = loss
+            if self.learning_parameters(critic):
+                loss = self.settings.gan * self._critic_loss(critic, batch.target, fake.detach(), condition)
+                update(name, loss)
+                terms[f"critic_{name}"] = loss
         return {name: term.detach() for name, term in terms.items()}
 
     def _deception(self, fake: Tensor, pose: Tensor, batch: Batch) -> Tensor:
         scores = self.critic_pose(torch.cat([fake, pose], 1)), self.critic_texture(torch.cat([fake, batch.source], 1))
-        return (lsgan(scores[0], is_real=True) + lsgan(scores[1], is_real=True)) / 2
+        return torch.stack([self._realness(score, is_real=True) for score in scores]).mean()
+
+    def _realness(self, scores: Tensor, *, is_real: bool) -> Tensor:
+        return ADVERSARIAL[self.settings.adversarial](scores, is_real=is_real)
+
+    def _critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, condition: Tensor) -> Tensor:
+        """Half the sum of both terms; real and fake go through as one batch, which no norm mixes."""
+        scores = critic(torch.cat([torch.cat([real, fake]), torch.cat([condition, condition])], dim=1))
+        on_real, on_fake = scores.chunk(2)
+        return (self._realness(on_real, is_real=True) + self._realness(on_fake, is_real=False)) / 2
 
     def _likeness(self, fake: Tensor, batch: Batch) -> dict[str, Tensor]:
         weights = self.settings
@@ -260,7 +282,15 @@ class Adgan(Method):
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
-        return self.generator(self._pose(batch), batch.source, one_hot(batch.source_parsing))
+        return self.decode(batch, self.encode(batch))
+
+    def encode(self, batch: Batch) -> Tensor:
+        """(B, K, S) codes of the source persons' parts."""
+        return self.generator.encode(batch.source, one_hot(batch.source_parsing))
+
+    def decode(self, batch: Batch, codes_BKS: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1]: persons of these codes in the target poses."""
+        return self.generator.decode(self._pose(batch), codes_BKS)
 
     def _pose(self, batch: Batch) -> Tensor:
         sigma_px = self.settings.sigma_px * batch.scale
@@ -270,13 +300,6 @@ class Adgan(Method):
 def one_hot(parsing_BHW: Tensor) -> Tensor:
     """(B, 8, H, W) float from labels 0..7."""
     return (parsing_BHW[:, None] == torch.arange(len(LABELS), device=parsing_BHW.device)[:, None, None]).float()
-
-
-def _critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, condition: Tensor) -> Tensor:
-    """Half the sum of both least-square terms; real and fake go through as one batch, which no norm mixes."""
-    scores = critic(torch.cat([torch.cat([real, fake]), torch.cat([condition, condition])], dim=1))
-    on_real, on_fake = scores.chunk(2)
-    return (lsgan(on_real, is_real=True) + lsgan(on_fake, is_real=False)) / 2
 
 
 def _initialise(generator: Generator, kind: str) -> None:

@@ -3,7 +3,7 @@
 Shape suffixes: B batch, J the 18 joints, H W rows and columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -173,6 +173,20 @@ def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
         moved[key] = moved[key].float() / 127.5 - 1
     moved["target_mask"] = moved["target_mask"].float()
     return Batch(**moved)
+
+
+def across(people: Sequence[Arrays], poses: Sequence[Arrays]) -> Batch:
+    """Each person of `people` (its source) with the pose of the same place in `poses` (its target), on the CPU."""
+    joined = [
+        {key: (person if key.startswith("source") else pose)[key] for key in person}
+        for person, pose in zip(people, poses, strict=True)
+    ]
+    return to_batch(default_collate(joined), torch.device("cpu"))
+
+
+def to_levels(picture_BCHW: Tensor) -> Tensor:
+    """uint8 levels of pictures in [-1, 1]."""
+    return ((picture_BCHW.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 _RECOLOURED = (labels.BACKGROUND, labels.UPPER_CLOTHES, labels.PANTS, labels.SKIRT)

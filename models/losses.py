@@ -10,6 +10,14 @@ def lsgan(scores: Tensor, *, is_real: bool) -> Tensor:
     return (scores - 1).square().mean() if is_real else scores.square().mean()
 
 
+def log_likelihood(scores: Tensor, *, is_real: bool) -> Tensor:
+    """Binary cross entropy of raw scores to 1 (real) or 0 (Goodfellow et al. 2014, its non-saturating form)."""
+    return F.softplus(-scores if is_real else scores).mean()
+
+
+ADVERSARIAL = {"lsgan": lsgan, "log": log_likelihood}
+
+
 def foreground_l1(output_B3HW: Tensor, target_B3HW: Tensor, mask_B1HW: Tensor, extra: float) -> Tensor:
     """Mean of |output - target| (1 + extra x mask): plain L1 at `extra` 0, the pose-mask loss of PG2 at 1."""
     return ((output_B3HW - target_B3HW).abs() * (1 + extra * mask_B1HW)).mean()

@@ -3,17 +3,18 @@
 A system is one `Method`: it owns its networks, its settings say all about them, and its state dict is what is saved.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,6 +67,8 @@ class Method(nn.Module, ABC):
     phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
+    # Settings that weights are bound to though their shapes do not show it.
+    bound: ClassVar[tuple[str, ...]] = ()
     # What a command can ask for beside `generate`.
     edits: ClassVar[frozenset[str]] = frozenset()
 
@@ -91,13 +94,29 @@ class Method(nn.Module, ABC):
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, h, w) in [-1, 1] for a batch of the network's size: the source person in the target pose."""
 
+    def encode(self, batch: Batch) -> Tensor:
+        """(B, K, S) codes of the source persons' eight parts, for a batch of the network's size."""
+        raise SettingsError(f"{self.name} has no codes of a person's parts to edit")
+
+    def decode(self, batch: Batch, codes_BKS: Tensor) -> Tensor:
+        """(B, 3, h, w) in [-1, 1]: persons of these codes in the target poses, for a batch of the network's size."""
+        raise SettingsError(f"{self.name} has no codes of a person's parts to edit")
+
     @torch.no_grad()
-    def generate(self, batch: Batch) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] at the batch's own size, in eval mode; the target's picture and mask are not read."""
-        was_training = self.training
-        self.eval()
-        image = self.draw(batch.scaled(self.settings.scale)).float()
-        self.train(was_training)
+    def part_codes(self, batch: Batch) -> Tensor:
+        """(B, K, S) codes of the source persons' eight parts, in eval mode, for `generate`."""
+        with _evaluating(self):
+            return self.encode(batch.scaled(self.settings.scale)).float()
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, codes_BKS: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] at the batch's own size, in eval mode; the target's picture and mask are not read.
+
+        With `codes_BKS` these are drawn instead of the source persons.
+        """
+        small = batch.scaled(self.settings.scale)
+        with _evaluating(self):
+            image = (self.draw(small) if codes_BKS is None else self.decode(small, codes_BKS)).float()
         if image.shape[-2:] == batch.size:
             return image
         return F.interpolate(image, batch.size, mode="bicubic", align_corners=False).clamp(-1, 1)
@@ -114,6 +133,16 @@ class Method(nn.Module, ABC):
             parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
 
 
+@contextlib.contextmanager
+def _evaluating(method: Method) -> Iterator[None]:
+    was_training = method.training
+    method.eval()
+    try:
+        yield
+    finally:
+        method.train(was_training)
+
+
 def method_class(name: str) -> type[Method]:
     """The class of the system `name`."""
     if name not in METHODS:
@@ -123,14 +152,20 @@ def method_class(name: str) -> type[Method]:
     return kind
 
 
-def build(name: str, settings: Mapping[str, Any], *, seed: int = 0) -> Method:
-    """The system `name` with fresh weights, a function of `seed`; SettingsError names a wrong key."""
+def build(name: str, settings: Mapping[str, Any], *, seed: int = 0, start: Path | None = None) -> Method:
+    """The system `name` with the weights of `start`, or with fresh ones, a function of `seed`.
+
+    SettingsError names a wrong key, or what of `start` does not fit these settings.
+    """
     kind = method_class(name)
     checked: Any = read_settings(kind.Settings, settings, where=name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method = kind(checked)
-    method.read_frozen()
+    if start is None:
+        method.read_frozen()
+    else:
+        _start_from(method, start)
     return method
 
 
@@ -148,25 +183,54 @@ def save(path: Path, method: Method) -> None:
 
 
 def load(path: Path) -> Method:
-    """The system that `save` wrote, ready to generate."""
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata() or {}
-    if "system" not in metadata:
-        raise SettingsError(f"{path}: no method and settings in its metadata; expected a file written by this project")
-    system = json.loads(metadata["system"])
-    kind = method_class(system["method"])
-    method = kind(read_settings(kind.Settings, system["settings"], where=str(path)))
-    method.load_state_dict(load_file(path))
+    """The system that `save` wrote, ready to generate; SettingsError names the file where it is none of ours."""
+    system, state = _read(path)
+    try:
+        kind = method_class(system["method"])
+        method = kind(read_settings(kind.Settings, system["settings"], where=system["method"]))
+        method.load_state_dict(state)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[0]
+        raise SettingsError(
+            f"{path}: the weights do not fit the settings beside them ({first}); train again"
+        ) from error
     return method.eval()
 
 
-def start_from(method: Method, path: Path) -> None:
-    """Give `method` the weights of a file; SettingsError names the entry that does not fit."""
-    state, own = load_file(path), method.state_dict()
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Method and settings, and the weights, of a file that `save` wrote."""
+    if not path.is_file():
+        raise SettingsError(f"{path}: there is no such file; `dvc repro` trains and writes one")
+    try:
+        with safe_open(path, "pt") as file:
+            system = json.loads((file.metadata() or {})["system"])
+        if not isinstance(system["method"], str) or not isinstance(system["settings"], dict):
+            raise TypeError("method and settings")
+        return system, load_file(path)
+    except SafetensorError as error:
+        raise SettingsError(f"{path}: no safetensors file, or a damaged one ({error}); take another") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{path}: no method and settings in its metadata; expected a file written by this project"
+        ) from error
+
+
+def _start_from(method: Method, path: Path) -> None:
+    """Give `method` the weights of a file; SettingsError names what does not fit."""
+    system, state = _read(path)
+    if system["method"] != method.name:
+        raise SettingsError(f"{path}: weights of '{system['method']}', not of '{method.name}'")
+    own = method.state_dict()
     if odd := sorted(own.keys() ^ state.keys()):
         raise SettingsError(f"{path}: entry '{odd[0]}' does not fit these settings; pretrain with the same ones")
     for key, value in own.items():
         if value.shape != state[key].shape:
             shapes = f"{tuple(state[key].shape)}, here {tuple(value.shape)}"
             raise SettingsError(f"{path}: '{key}' has shape {shapes}; pretrain with the same {method.name}.width")
+    for key in method.bound:
+        theirs, ours = system["settings"].get(key), getattr(method.settings, key)
+        if theirs != ours:
+            raise SettingsError(f"{path}: trained with {method.name}.{key} {theirs}, here {ours}; use the same")
     method.load_state_dict(state)

@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from models.data import Batch, Draws, Pairs, batches, pose_maps, recoloured, take
+from models.data import Batch, Draws, Pairs, batches, pose_maps, recoloured, take, to_levels
 from models.method import Method, Moment, Phase
 from models.settings import SettingsError, setting
 from pipeline.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class DivergedError(UserError):
@@ -48,7 +51,7 @@ class Logger(Protocol):
 class TrainingSettings:
     """How long, how large, how fast."""
 
-    steps: int = setting(2000, low=1)
+    steps: int = setting(2000, low=0)  # 0: the weights stay as they are
     batch: int = setting(4, low=1)
     seed: int = setting(0, low=0)
     decay_from: float = setting(0.6, low=0, high=1)  # share of the steps after which learning rates fall linearly to 0
@@ -66,6 +69,7 @@ class TrainingSettings:
     sample_every: int = setting(250, low=1)
     checkpoint_every: int = setting(250, low=1)
     held_out: int = setting(16, low=1)  # validation pairs that are scored; the first four of them are shown
+    patience: int = setting(0, low=0)  # stop when so many looks at them in a row bring no better score; 0: never
     diverged_at: float = setting(30.0, low=1)  # stop when the losses exceed this many times their first value
 
     def __post_init__(self) -> None:
@@ -77,7 +81,7 @@ class TrainingSettings:
 def train(
     method: Method, pairs: Pairs, settings: TrainingSettings, *, validation: Pairs, logger: Logger, work_dir: Path
 ) -> Method:
-    """The trained system with averaged weights, on the CPU, in eval mode.
+    """The trained system with averaged weights, on the CPU, in eval mode; with `patience` the best that were seen.
 
     Goes on from `work_dir/checkpoint.pt` where the same settings and data left one, and removes it at the end.
     DivergedError when the losses do.
@@ -103,11 +107,23 @@ def train(
             run.report(terms, logger)
         if run.step % settings.sample_every == 0 or is_last:
             run.show(held_out, logger)
+        if run.is_exhausted:
+            break
         if run.step % settings.checkpoint_every == 0 and not is_last:
             run.write(checkpoint, recipe)
 
+    run.take_best()
     checkpoint.unlink(missing_ok=True)
     return run.averaged.to("cpu").eval()
+
+
+@dataclass(frozen=True)
+class Best:
+    """The averaged weights that drew the held-out pairs best, their score and their step."""
+
+    score: float
+    step: int
+    weights: dict[str, Tensor]
 
 
 class Run:
@@ -120,6 +136,19 @@ class Run:
         self.phase = ""
         self.optimisers: dict[str, Any] = {}
         self.history: list[tuple[int, dict[str, float]]] = []
+        self.best: Best | None = None
+        self.looks_since_best = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Have the held-out pairs not been drawn better for `patience` looks?"""
+        return 0 < self.settings.patience <= self.looks_since_best
+
+    def take_best(self) -> None:
+        """Put the best averaged weights back."""
+        if self.best is not None:
+            log.info("%s: the weights after %d of %d steps are kept", self.method.name, self.best.step, self.step)
+            self.averaged.load_state_dict(self.best.weights)
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
         """The loss terms of one step."""
@@ -191,10 +220,21 @@ class Run:
         """Draw the held-out pairs with the averaged weights: the first four as a sheet, all of them as a number."""
         generated = self.averaged.generate(held_out)
         difference = ((generated - held_out.target).abs() * held_out.target_mask).sum()
-        value = {"validation/l1_person": float(difference / (3 * held_out.target_mask.sum().clamp_min(1)))}
+        score = float(difference / (3 * held_out.target_mask.sum().clamp_min(1)))
+        self._judge(score)
+        value = {"validation/l1_person": score}
         self.history.append((self.step, value))
         logger.log(self.step, value)
         logger.samples(self.step, sheet(held_out, generated, rows=4))
+
+    def _judge(self, score: float) -> None:
+        """Remember the averaged weights where they are the best so far."""
+        if not self.settings.patience:
+            return
+        self.looks_since_best += 1
+        if self.best is None or score < self.best.score:
+            self.best = Best(score, self.step, copy.deepcopy(self.averaged.state_dict()))
+            self.looks_since_best = 0
 
     def write(self, path: Path, recipe: str) -> None:
         """Write the checkpoint at once or not at all."""
@@ -206,6 +246,8 @@ class Run:
             "averaged": self.averaged.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "history": self.history,
+            "best": vars(self.best) if self.best else None,
+            "looks_since_best": self.looks_since_best,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
@@ -220,6 +262,8 @@ class Run:
         if state["recipe"] != recipe:
             return
         self.step, self.history = state["step"], state["history"]
+        self.best = Best(**state["best"]) if state["best"] else None
+        self.looks_since_best = state["looks_since_best"]
         self.method.load_state_dict(state["method"])
         self.averaged.load_state_dict(state["averaged"])
         self._begin(state["phase"])
@@ -256,6 +300,5 @@ def sheet(batch: Batch, generated: Tensor, *, rows: int) -> NDArray[np.uint8]:
     dots = pose_maps(batch.target_joints, batch.size, kind="disc", sigma_px=batch.size[0] / 64).amax(1, keepdim=True)
     columns = [batch.source, (dots * 2 - 1).expand_as(batch.source), batch.target, generated]
     picture = torch.cat(columns, dim=3)[:rows]
-    levels = ((picture.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    array: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).flatten(0, 1).cpu().numpy()
+    array: NDArray[np.uint8] = to_levels(picture).permute(0, 2, 3, 1).flatten(0, 1).cpu().numpy()
     return array

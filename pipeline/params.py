@@ -106,6 +106,8 @@ class Pairs:
     include_self: bool = _knob()
     require_torso: bool = _knob()
     max_per_person: int = _knob(low=1)
+    max_train: int = _knob(low=1)
+    max_test: int = _knob(low=1)
     seed: int = _knob(low=0)
     max_quarantined: float = _knob(low=0, high=1)
 

@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pipeline import quarantine
-from pipeline.crops import Box, Move, find_move
+from pipeline.crops import Move, find_move
 from pipeline.engine import Item, PerItem, Results, Worker
 from pipeline.memo import Outputs
 from pipeline.people.labels import to_png
@@ -22,8 +22,13 @@ from pipeline.sources.pictures import check_picture, load_picture
 from stages import sheets
 from stages.artifacts import artifact, read_keypoints, sheet, weights_file, write_keypoints, write_table
 
-# A person is looked for on the whole picture, scaled to this longer side.
-SEARCH_EDGE_PX = 512
+if TYPE_CHECKING:
+    from models.detectors.pose import Person
+
+# A person is looked for on the whole picture, scaled to these longer sides: people who fill it are seen at the second.
+SEARCH_EDGES_PX = (512, 256)
+
+Found = tuple["Person | None", int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +55,7 @@ def run(job: Job) -> None:
     cropped = job.map(
         _items(raw, catalog),
         partial(make_worker, cut, weights),
-        settings=(cut, SEARCH_EDGE_PX),
+        settings=(cut, SEARCH_EDGES_PX),
         weights=weights,
         total=len(catalog),
     )
@@ -69,13 +74,14 @@ def _items(raw: Path, catalog: pd.DataFrame) -> Iterator[Item]:
 
 def make_worker(cut: Cut, weights: Path | None) -> Worker:
     """A worker that gives picture, label map (where there is one) and move."""
-    find_person = _person_finder(weights) if weights else None
+    find_person = person_finder(weights) if weights else None
 
     def crop(item: Item) -> Outputs:
         data, labels, name = item.inputs
         picture = check_picture(data, min_size_px=cut.min_size_px, max_pixels=cut.max_pixels)
         original = (picture.shape[1], picture.shape[0])
-        move = find_move(cut.mode, original, cut.size, box=find_person(picture) if find_person else None)
+        person = find_person(picture)[0] if find_person else None
+        move = find_move(cut.mode, original, cut.size, box=person.box if person else None)
         out = {"image": encode_png(move.picture(picture)), "move": json.dumps(dataclasses.asdict(move)).encode()}
         if name:
             found = decode_labels(labels, name.decode(), vocabulary=cut.vocabulary, size=original)
@@ -85,15 +91,19 @@ def make_worker(cut: Cut, weights: Path | None) -> Worker:
     return PerItem(crop)
 
 
-def _person_finder(weights: Path) -> Callable[[Bytes], Box | None]:
-    """A function that gives the box of a picture's main person, found on the picture scaled to 512 px."""
+def person_finder(weights: Path) -> Callable[[Bytes], Found]:
+    """A function that gives the main person of a picture (H, W, 3), and how many others are of comparable size."""
     from models.detectors.pose import PoseDetector, choose_person
 
-    detector = PoseDetector(weights, edge_px=SEARCH_EDGE_PX)
+    # One at a time: each size of picture is a batch of its own, and empty places would cost as much as pictures.
+    detectors = [PoseDetector(weights, edge_px=edge_px, batch=1) for edge_px in SEARCH_EDGES_PX]
 
-    def find(picture: Bytes) -> Box | None:
-        person, _ = choose_person(detector.detect([picture])[0], picture.shape[1], picture.shape[0])
-        return person.box if person else None
+    def find(picture: Bytes) -> Found:
+        for detector in detectors:
+            person, others = choose_person(detector.detect([picture])[0], picture.shape[1], picture.shape[0])
+            if person is not None:
+                return person, others
+        return None, 0
 
     return find
 

@@ -1,11 +1,12 @@
 """Score a method on the held-out pairs of every domain, beside the baseline that copies the source picture.
 
-Protocol `plain` (models/metrics/pictures.py). Intervals are drawn over persons. Where the truth is known, that is for
+Protocol `plain` (models/metrics/pictures.py). Intervals are drawn over persons, or over target pictures where there are
+only a few persons. Where the truth is known, that is for
 rendered people, the extraction of key points and label maps is scored too.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from models.data import Batch, Draw, Pairs, to_batch
+from models.data import Batch, Draw, Pairs, to_batch, to_levels
 from models.method import Method, load
 from models.metrics.extraction import score_joints, score_labels
-from models.metrics.intervals import bootstrap_mean
+from models.metrics.intervals import bootstrap_mean, choose_groups
 from models.metrics.pictures import METRICS, PROTOCOL, score_pictures
 from pipeline.packed import Pack
 from pipeline.people import labels, skeleton
@@ -29,6 +30,7 @@ from pipeline.shards import ShardReader, write_shards
 from stages import sheets
 from stages.artifacts import artifact, pack, read_keypoints
 from stages.drawing import beside, draw_skeleton
+from stages.exchanges import choose_figures, make_sections
 
 COPY_SOURCE = "copy_source"
 BATCH = 8
@@ -39,11 +41,12 @@ Scores = dict[str, NDArray[np.float64]]
 
 
 def run(job: Job) -> None:
-    """Write `rows.csv`, `metrics.json`, `extraction.json`, the grids and the generated pictures."""
+    """Write `rows.csv`, `metrics.json`, `extraction.json`, the grids, the exchanges and the generated pictures."""
     rows, extraction = [], {}
     for domain in job.params.domains:
         packed = Pack(pack(domain))
         rows += _score_domain(job, domain, packed)
+        _write_exchanges(job, domain, packed)
         if job.params.domain(domain).ingest.source == "figures":
             extraction[domain] = _score_extraction(domain, packed)
     table = pd.DataFrame(rows)
@@ -65,7 +68,9 @@ def _systems(job: Job, domain: str) -> dict[str, Path]:
     pretrained = artifact("pretrain", job.item, "weights.safetensors")
     if domain == job.params.pretrain_domain:
         return {job.item: pretrained}
-    return {job.item: artifact("finetune", job.item, f"{domain}.safetensors"), f"{job.item}_pretrained": pretrained}
+    carried, scratch = (artifact("finetune", job.item, f"{place}{domain}.safetensors") for place in ("", "scratch/"))
+    systems = {job.item: carried, f"{job.item}_pretrained": pretrained}
+    return systems | ({f"{job.item}_scratch": scratch} if scratch.is_file() else {})
 
 
 def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
@@ -83,24 +88,30 @@ def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
     scores[COPY_SOURCE] = _copy_source(pairs)
     _write_grid(job, domain, packed, rows, pictures[job.item])
     _write_pictures(job, domain, packed, rows, pictures[job.item])
-    persons = [packed.persons[row] for _, row in rows]
-    described = {"domain": domain, "protocol": PROTOCOL, "split": "test", "pairs": len(rows)}
-    result = []
-    for name, values in scores.items():
-        for metric in METRICS:
-            result.append(_row(job, values[metric], persons, {"method": name, **described, "metric": metric}))
-            if name != COPY_SOURCE:
-                gain = values[metric] - scores[COPY_SOURCE][metric]
-                result.append(
-                    _row(job, gain, persons, {"method": name, **described, "metric": f"{metric}_minus_{COPY_SOURCE}"})
-                )
-    return result
+    unit, groups = choose_groups([packed.persons[row] for _, row in rows], [packed.names[row] for _, row in rows])
+    described = {"domain": domain, "protocol": PROTOCOL, "split": "test", "pairs": len(rows), "resampled": unit}
+    return [
+        {"method": name, **described, "metric": metric} | _interval(job, values, groups)
+        for name in scores
+        for metric, values in _compared(job.item, name, scores).items()
+    ]
 
 
-def _row(job: Job, values: NDArray[np.float64], persons: list[str], described: Row) -> Row:
+def _compared(method: str, name: str, scores: dict[str, Scores]) -> Scores:
+    """The scores of one system, and their differences, pair by pair, to the rivals that it is measured against."""
+    rivals = [] if name == COPY_SOURCE else [COPY_SOURCE]
+    rivals += [f"{method}_scratch"] if name == method and f"{method}_scratch" in scores else []
+    found = dict(scores[name])
+    for metric in METRICS:
+        for rival in rivals:
+            short = "scratch" if rival.endswith("_scratch") else rival
+            found[f"{metric}_minus_{short}"] = scores[name][metric] - scores[rival][metric]
+    return found
+
+
+def _interval(job: Job, values: NDArray[np.float64], groups: Sequence[str]) -> Row:
     settings = job.params.evaluate
-    interval = bootstrap_mean(values, persons, draws=settings.bootstrap, seed=settings.seed)
-    return described | vars(interval)
+    return vars(bootstrap_mean(values, groups, draws=settings.bootstrap, seed=settings.seed))
 
 
 @torch.inference_mode()
@@ -111,7 +122,7 @@ def _generate(job: Job, method: Method, pairs: Pairs, title: str) -> tuple[Score
     scores, pictures = [], []
     for chosen in job.progress(_chunks(pairs), title):
         batch = _read(pairs, chosen, device)
-        levels = _to_levels(method.generate(batch)).cpu()
+        levels = to_levels(method.generate(batch)).cpu()
         scores.append(_score(levels, batch, pairs, chosen))
         pictures.append(levels.permute(0, 2, 3, 1).numpy())
     return _joined(scores), np.concatenate(pictures)
@@ -121,7 +132,7 @@ def _copy_source(pairs: Pairs) -> Scores:
     scores = []
     for chosen in _chunks(pairs):
         batch = _read(pairs, chosen, torch.device("cpu"))
-        scores.append(_score(_to_levels(batch.source), batch, pairs, chosen))
+        scores.append(_score(to_levels(batch.source), batch, pairs, chosen))
     return _joined(scores)
 
 
@@ -135,13 +146,8 @@ def _read(pairs: Pairs, chosen: list[int], device: torch.device) -> Batch:
 
 def _score(levels_BCHW: Tensor, batch: Batch, pairs: Pairs, chosen: list[int]) -> dict[str, Tensor]:
     maps = np.stack([pairs.pictures.parsing(int(pairs.rows[index, 1])) for index in chosen])
-    target = _to_levels(batch.target).cpu()
+    target = to_levels(batch.target).cpu()
     return score_pictures(levels_BCHW / 255, target / 255, torch.from_numpy(maps) > labels.BACKGROUND)
-
-
-def _to_levels(picture_BCHW: Tensor) -> Tensor:
-    """uint8 levels of a picture in [-1, 1]."""
-    return ((picture_BCHW.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def _joined(scores: list[dict[str, Tensor]]) -> Scores:
@@ -168,6 +174,23 @@ def _write_grid(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pi
         f"{job.item} on held-out pictures of {domain}",
         [sheets.Section(tiles, heading, columns=2)] if tiles else [],
         subtitle=f"{len(chosen)} of {len(rows)} pairs" if tiles else "there are no test pairs",
+        max_bytes=4_000_000,
+    )
+
+
+def _write_exchanges(job: Job, domain: str, packed: Pack) -> None:
+    """Poses and garments exchanged between two people of the domain, and with one of the domain pretrained on."""
+    weights = next(iter(_systems(job, domain).values()))
+    figures = choose_figures(packed, 2)
+    pairs = [(figures[0], figures[1])] if len(figures) == 2 else []
+    if domain != job.params.pretrain_domain:
+        others = choose_figures(Pack(pack(job.params.pretrain_domain)), 2)
+        pairs += list(zip(others, figures, strict=False))
+    sheets.write_sheet(
+        artifact("evaluate", job.item, "exchanges") / f"{domain}.png",
+        f"{job.item}: poses and garments exchanged on {domain}",
+        make_sections(load(weights), pairs) if pairs else [],
+        subtitle="people of the test pairs" if pairs else "there are no two people in the test pairs",
         max_bytes=4_000_000,
     )
 

@@ -1,7 +1,12 @@
-"""Carry a pretrained method over to every other domain, with the few pairs that it has."""
+"""Carry a pretrained method over to every other domain, with the few pairs that it has.
+
+To show what the pretraining is worth, the same steps are also taken from random weights.
+"""
+
+from pathlib import Path
 
 from models.data import Pairs
-from models.method import build, save, start_from
+from models.method import build, save
 from models.training import train
 from pipeline.packed import Pack
 from pipeline.run import Job
@@ -11,21 +16,25 @@ from stages.pretrain import held_out_pairs, training_settings
 
 
 def run(job: Job) -> None:
-    """Write `data/finetune/<method>/<domain>.safetensors` and the curves of each domain."""
-    params = job.params
-    settings = training_settings(params.finetune, "finetune", params.seed)
-    artifact("finetune", job.item, "").mkdir(parents=True, exist_ok=True)
-    curves("finetune", job.item).mkdir(parents=True, exist_ok=True)
-    for domain in params.other_domains:
-        packed = Pack(pack(domain))
-        method = build(job.item, params.methods[job.item], seed=params.seed)
-        start_from(method, artifact("pretrain", job.item, "weights.safetensors"))
-        trained = train(
-            method,
-            Pairs(packed, packed.pairs("train")),
-            settings,
-            validation=held_out_pairs(packed),
-            logger=Curves(curves("finetune", job.item) / domain),
-            work_dir=job.cache / "runs" / f"finetune-{job.item}-{domain}",
-        )
-        save(artifact("finetune", job.item, f"{domain}.safetensors"), trained)
+    """Write `data/finetune/<method>/<domain>.safetensors`, its `scratch` twin and the curves of both."""
+    pretrained = artifact("pretrain", job.item, "weights.safetensors")
+    for folder in (artifact("finetune", job.item, "scratch"), curves("finetune", job.item)):
+        folder.mkdir(parents=True, exist_ok=True)
+    for domain in job.params.other_domains:
+        _train(job, domain, domain, start=pretrained)
+        if job.params.finetune["scratch"]:
+            _train(job, domain, f"scratch/{domain}", start=None)
+
+
+def _train(job: Job, domain: str, name: str, *, start: Path | None) -> None:
+    params, packed = job.params, Pack(pack(domain))
+    method = build(job.item, params.methods[job.item], seed=params.seed, start=start)
+    trained = train(
+        method,
+        Pairs(packed, packed.pairs("train")),
+        training_settings(params.finetune, "finetune", params.seed),
+        validation=held_out_pairs(packed),
+        logger=Curves(curves("finetune", job.item) / name),
+        work_dir=job.cache / "runs" / f"finetune-{job.item}-{name.replace('/', '-')}",
+    )
+    save(artifact("finetune", job.item, f"{name}.safetensors"), trained)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline import quarantine
-from pipeline.people.pairs import PairRules, keep_pairs, make_pairs
+from pipeline.people.pairs import PairRules, draw_pairs, keep_pairs, make_pairs
 from pipeline.pictures import decode
 from pipeline.run import Job
 from pipeline.shards import ShardReader
@@ -31,6 +31,7 @@ def run(job: Job) -> None:
     limit, key = settings.max_quarantined, f"domains.{job.item}.pairs.max_quarantined"
     quarantine.enforce(set_aside, total=len(pairs) + len(set_aside), limit=limit, key=key)
     quarantine.write(artifact("pairs", job.item, "quarantine.csv"), set_aside)
+    pairs = draw_pairs(pairs, {"train": settings.max_train, "test": settings.max_test}, seed=settings.seed)
     write_table(artifact("pairs", job.item, "pairs.parquet"), pairs)
 
     images = ShardReader(artifact("crop", job.item, "images"))

@@ -1,5 +1,7 @@
-"""Train a method on the domain `pretrain.domain`."""
+"""Train a method on the domain `pretrain.domain`, from random weights or from `models/pretrained/`."""
 
+import logging
+from pathlib import Path
 from typing import Any
 
 from models.data import Pairs
@@ -11,12 +13,21 @@ from pipeline.run import Job
 from stages.artifacts import artifact, curves, pack
 from stages.curves import Curves
 
+log = logging.getLogger(__name__)
+
+# Weights that a user brings, by method; the folder is a dependency of the stage.
+BROUGHT = Path("models/pretrained")
+
 
 def run(job: Job) -> None:
     """Write `data/pretrain/<method>/weights.safetensors` and its curves."""
     params = job.params
     settings = training_settings(params.pretrain, "pretrain", params.seed)
-    method = build(job.item, params.methods[job.item], seed=params.seed)
+    brought = BROUGHT / f"{job.item}.safetensors"
+    start = brought if brought.is_file() else None
+    if start:
+        log.info("begins with %s", start)
+    method = build(job.item, params.methods[job.item], seed=params.seed, start=start)
     packed = Pack(pack(params.pretrain_domain))
     trained = train(
         method,
@@ -31,7 +42,7 @@ def run(job: Job) -> None:
 
 def training_settings(section: dict[str, Any], name: str, seed: int) -> TrainingSettings:
     """The trainer's settings from a section of params.yaml, without the keys that are the stage's."""
-    values = {key: value for key, value in section.items() if key != "domain"}
+    values = {key: value for key, value in section.items() if key not in ("domain", "scratch")}
     return read_settings(TrainingSettings, values | {"seed": seed}, where=name)
 
 

@@ -1,4 +1,7 @@
-"""95 % bootstrap intervals of a mean. Pairs of one person are not independent, so persons are drawn, not pairs."""
+"""95 % bootstrap intervals of a mean. Pairs of one person are not independent, so persons are drawn, not pairs.
+
+Of a few persons nothing can be drawn. Then target pictures are: such an interval speaks of these persons alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Fewer persons than this are not drawn from.
+ENOUGH_PERSONS = 5
+
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % interval over `n` values of `groups` persons."""
+    """A mean with its 95 % interval over `n` values in `groups` groups."""
 
     value: float
     low: float
     high: float
     n: int
     groups: int
+
+
+def choose_groups(persons: Sequence[str], targets: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """What is drawn, `persons` or `pictures`, and the group of every pair."""
+    return ("persons", persons) if len(set(persons)) >= ENOUGH_PERSONS else ("pictures", targets)
 
 
 def bootstrap_mean(values: NDArray[np.float64], groups: Sequence[str], *, draws: int = 1000, seed: int = 0) -> Interval:

@@ -129,3 +129,14 @@ def keep_pairs(
         else:
             rows.append((start, end, split_of[end] if split is None or pd.isna(split) else split))
     return pd.DataFrame(rows, columns=["from", "to", "split"], dtype="string"), set_aside
+
+
+def draw_pairs(pairs: pd.DataFrame, limits: Mapping[str, int], *, seed: int) -> pd.DataFrame:
+    """The pairs, of a split with more than its limit that many, drawn by `seed`; their order stays."""
+    kept = []
+    for number, split in enumerate(SPLITS):
+        rows = np.flatnonzero(pairs["split"] == split)
+        if len(rows) > limits.get(split, len(rows)):
+            rows = np.random.default_rng([seed, number]).choice(rows, limits[split], replace=False)
+        kept.append(rows)
+    return pairs.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)

@@ -11,7 +11,7 @@ from pipeline.render.garments import ANKLE, KNEE, SLEEVES, Garment
 from pipeline.render.hair import Hair
 from pipeline.render.patterns import Cloth, Colour
 from pipeline.render.people import FigureSpec
-from pipeline.render.poses import CATALOGUE, TOON_TEST, TOON_TRAIN
+from pipeline.render.poses import CATALOGUE, TOON_TEST, TOON_TRAIN, TOON_VAL
 from pipeline.render.shading import Light
 from pipeline.render.tracing import View
 
@@ -22,6 +22,7 @@ WALLS: tuple[Colour, ...] = ((0.93, 0.95, 0.99), (0.99, 0.95, 0.90), (0.92, 0.97
 YAWS_DEG = {
     "stand": 0, "hip_left": -28, "walk_left": 42, "wave": 14, "spread": -8, "crossed": 165, "one_up": -50,
     "relaxed": 24, "hips": -12, "walk_right": -72, "raised": 6, "bent": 36, "run": 58, "reach": -36,
+    "hip_right": 30,
 }  # fmt: skip
 
 
@@ -72,12 +73,13 @@ BOY = Character(
 
 
 def plan_characters(*, people: int, poses: int, seed: int) -> list[FigureSpec]:
-    """Per character `poses` train and `poses` test pictures; ValueError when more are asked for than there are."""
+    """Per character `poses` train, `poses` test and one val picture; ValueError when there are not so many."""
     if people > 2 or poses > len(TOON_TRAIN):
         raise ValueError(f"there are 2 drawn characters with {len(TOON_TRAIN)} poses each, not {people} with {poses}")
     out = []
     for index, character in enumerate((GIRL, BOY)[:people]):
         names = [(name, "train") for name in TOON_TRAIN[:poses]] + [(name, "test") for name in TOON_TEST[:poses]]
+        names += [(name, "val") for name in TOON_VAL]
         for number, (name, split) in enumerate(names):
             rng = np.random.default_rng([seed, index, number])
             out.append(_spec(character, f"toon{index}", number, name, split, rng))

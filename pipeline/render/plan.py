@@ -22,7 +22,7 @@ def plan(style: str, *, people: int, poses: int, seed: int, variety: float = 0.0
 
     A person depends on the seed and its own number only, and a picture on its own number besides: more people or poses
     leave the others as they were. `variety` 0..1 goes from catalogue pictures to busy backgrounds, odd angles, crops.
-    Toon pictures come as `poses` (at most 7) of split train and `poses` of split test per character.
+    Toon pictures come as `poses` (at most 7) of split train, `poses` of split test and one of split val per character.
     """
     if people < 0 or poses < 0:
         raise ValueError(f"people ({people}) and poses ({poses}) must not be negative")

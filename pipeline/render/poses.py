@@ -72,4 +72,5 @@ FASHION = {
 LIVELY = ("spread", "raised", "one_up", "reach", "run", "lunge", "kick")
 
 TOON_TRAIN = ("stand", "hip_left", "walk_left", "wave", "spread", "crossed", "one_up")
+TOON_VAL = ("hip_right",)
 TOON_TEST = ("relaxed", "hips", "walk_right", "raised", "bent", "run", "reach")

@@ -22,7 +22,7 @@ from stages.report import charts
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
 BASELINES = ("copy_source", "mean_person", "nearest", "oracle")
 SMALLER_IS_BETTER = ("l1", "l1_mask", "fid", "kid", "lpips", "joint_error_px")
-_GAIN = "_minus_copy_source"
+_MINUS = "_minus_"
 _MOST_ROWS = 100
 
 
@@ -60,18 +60,22 @@ class DomainFacts:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One metric of one method; `sketch` is its interval on the axis that the column shares.
+class Gain:
+    """The difference to a rival, pair by pair; `better` or `worse` where its interval leaves 0 out, else `even`."""
 
-    `gain` is the row of its difference to the copied source, pair by pair; `verdict` is `better` or `worse` where the
-    interval of that difference leaves 0 out, else `even`.
-    """
+    rival: str
+    row: dict[str, Any]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one method; `sketch` is its interval on the axis that the column shares."""
 
     row: dict[str, Any]
     best: bool
     sketch: Markup
-    gain: dict[str, Any] | None
-    verdict: str
+    gains: list[Gain]
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,16 @@ class ScoreTable:
     protocol: str
     split: str
     pairs: int
+    resampled: str
     metrics: list[str]
     rows: list[tuple[str, dict[str, Cell]]]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of rows source, target pose, target, generated."""
+    """A sheet of generated pictures: `grids` (rows source, target pose, target, generated) or `exchanges`."""
 
+    kind: str
     method: str
     domain: str
     path: Path
@@ -154,9 +160,11 @@ def _domain(name: str, params: Params, counts: dict[str, Any]) -> DomainFacts:
 
 
 def _grids(params: Params) -> list[Grid]:
-    places = [(method, domain) for domain in params.domains for method in params.methods]
     grids = [
-        Grid(method, domain, artifacts.artifact("evaluate", method, f"grids/{domain}.png")) for method, domain in places
+        Grid(kind, method, domain, artifacts.artifact("evaluate", method, f"{kind}/{domain}.png"))
+        for domain in params.domains
+        for method in params.methods
+        for kind in ("grids", "exchanges")
     ]
     return [grid for grid in grids if grid.path.is_file()]
 
@@ -172,32 +180,36 @@ def make_tables(rows: list[dict[str, Any]]) -> list[ScoreTable]:
 
 
 def _table(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> ScoreTable:
-    gains = {(row["method"], row["metric"].removesuffix(_GAIN)): row for row in rows if row["metric"].endswith(_GAIN)}
-    plain = [row for row in rows if not row["metric"].endswith(_GAIN)]
+    gains: dict[tuple[str, str], list[Gain]] = defaultdict(list)
+    for row in rows:
+        metric, minus, rival = row["metric"].partition(_MINUS)
+        if minus:
+            gains[row["method"], metric].append(Gain(rival, row, _verdict(row, metric)))
+    plain = [row for row in rows if _MINUS not in row["metric"]]
     # The headline of the project comes first.
     metrics = sorted(dict.fromkeys(row["metric"] for row in plain), key=lambda metric: metric != "ssim_mask")
     methods = sorted(dict.fromkeys(row["method"] for row in plain), key=lambda method: method in BASELINES)
     columns = {metric: _column([row for row in plain if row["metric"] == metric], gains) for metric in metrics}
     cells = [(name, {key: column[name] for key, column in columns.items() if name in column}) for name in methods]
-    return ScoreTable(*key, max(row["pairs"] for row in rows), metrics, cells)
+    unit = str(rows[0].get("resampled", "persons"))
+    return ScoreTable(*key, max(row["pairs"] for row in rows), unit, metrics, cells)
 
 
-def _column(rows: list[dict[str, Any]], gains: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Cell]:
+def _column(rows: list[dict[str, Any]], gains: dict[tuple[str, str], list[Gain]]) -> dict[str, Cell]:
     metric = rows[0]["metric"]
     start, end = min(row["low"] for row in rows), max(row["high"] for row in rows)
     rivals = [row["value"] for row in rows if row["method"] != "oracle"]
     best = min(rivals, default=None) if metric in SMALLER_IS_BETTER else max(rivals, default=None)
     column = {}
     for row in rows:
-        gain = gains.get((row["method"], metric))
         sketch = charts.whisker(row["value"], row["low"], row["high"], start=start, end=end)
         is_best = len(rivals) > 1 and row["value"] == best
-        column[row["method"]] = Cell(row, is_best, sketch, gain, _verdict(gain, metric))
+        column[row["method"]] = Cell(row, is_best, sketch, gains.get((row["method"], metric), []))
     return column
 
 
-def _verdict(gain: dict[str, Any] | None, metric: str) -> str:
-    if gain is None or gain["low"] <= 0 <= gain["high"]:
+def _verdict(gain: dict[str, Any], metric: str) -> str:
+    if gain["low"] <= 0 <= gain["high"]:
         return "even"
     return "better" if (gain["low"] > 0) != (metric in SMALLER_IS_BETTER) else "worse"
 

@@ -29,6 +29,9 @@ WORDS = {
     "edges": "edges drawn",
     "pairs": "pairs formed",
     "pack": "packed",
+    "scratch": "the same steps from random weights",
+    "persons": "persons",
+    "pictures": "target pictures (too few persons): they hold for these persons alone",
     "pretrain": "Pretraining",
     "finetune": "Fine-tuning",
 }
@@ -38,4 +41,6 @@ def spoken(name: str) -> str:
     """The name as one says it; an unknown one without its underscores."""
     if name.endswith("_pretrained"):
         return f"{spoken(name.removesuffix('_pretrained'))} before fine-tuning"
+    if name.endswith("_scratch"):
+        return f"{spoken(name.removesuffix('_scratch'))} from random weights"
     return WORDS.get(name, name.replace("_", " "))

@@ -1,15 +1,26 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from models.adgan import Generator, TextureEncoder, one_hot
+from models.adgan import Adgan, Generator, TextureEncoder, one_hot
 from models.data import take
 from models.discriminators import ResidualDiscriminator
+from models.features import Trunk
 from models.method import Moment, build
 
 SHAPES = Path(__file__).parents[3] / "shared" / "reference" / "shapes"
-SMALL = {"width": 0.05, "scale": 1.0, "critics_after": 0, "perceptual": 0, "contextual": 0}
+SMALL = {
+    "width": 0.05,
+    "texture_vgg": "none",
+    "pooling": "part",
+    "first_weights": "kaiming",
+    "gan": 0.5,
+    "l1": 5.0,
+    "perceptual": 0,
+    "contextual": 0,
+}
 
 
 def _conv(name: str, outputs: int, inputs: int, kernel: int) -> dict[str, tuple[int, ...]]:
@@ -172,6 +183,48 @@ def test_a_step_moves_every_network_in_the_papers_order(batch):
     assert _moved(before, method, "critic_texture")
     assert not _moved(before, method, "generator.enc_style.vgg")
     assert not any("trunk" in key for key in method.state_dict())
+
+
+def test_the_losses_weigh_what_the_published_code_says(batch, monkeypatch):
+    """Every raw loss replaced by 1: what is left are the weights, 5 (1 + 1) / 2 for the critics' verdicts."""
+    import models.adgan as module
+
+    for name in ("foreground_l1", "perceptual", "contextual"):
+        monkeypatch.setattr(module, name, lambda *args: torch.ones((), requires_grad=True))
+    monkeypatch.setattr(module, "ADVERSARIAL", {"lsgan": lambda scores, is_real: torch.ones((), requires_grad=True)})
+    method = build("adgan", {"width": 0.05, "scale": 0.5})
+    terms = method.train_step(batch, lambda name, loss: None, Moment("train", 0, 1))
+    found = {name: round(float(term), 6) for name, term in terms.items()}
+    # The contextual loss is the sum over two layers.
+    expected = {"l1": 1, "perceptual": 1, "contextual": 0.2, "gan": 5, "critic_texture": 5, "critic_pose": 5}
+    assert found == pytest.approx(expected)
+
+
+def test_the_papers_adversarial_loss_trains(batch):
+    method = build("adgan", SMALL | {"adversarial": "log", "critics_after": 0})
+    terms = method.train_step(batch, lambda name, loss: None, Moment("train", 0, 1))
+    # An undecided critic: -log(1/2) for each picture; raw scores of a fresh one are near 0.
+    assert float(terms["critic_pose"]) == pytest.approx(0.5 * np.log(2), rel=0.5)
+
+
+def test_auto_is_vgg19_where_its_weights_are_given():
+    kind = Adgan.Settings
+    assert kind().trunk("auto") == "vgg16"
+    assert kind(vgg19_weights="some.pth").trunk("auto") == "vgg19"
+    assert kind(vgg19_weights="some.pth").trunk("none") == "none"
+
+
+def test_vgg19_is_read_from_torchvisions_file(tmp_path):
+    """A file of torchvision's form with random numbers: they are in the texture branch and in the losses' trunk."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        features = Trunk("vgg19")
+    state = {f"features.{key}": torch.randn_like(value) * 0.01 for key, value in features.state_dict().items()}
+    torch.save(state | {"classifier.0.weight": torch.zeros(1)}, tmp_path / "vgg19.pth")
+    method = build("adgan", {"width": 0.05, "vgg19_weights": str(tmp_path / "vgg19.pth")})
+    for trunk in (method.generator.enc_style.vgg, method._loss_trunk):
+        assert trunk.kind == "vgg19"
+        torch.testing.assert_close(trunk[2].weight, state["features.2.weight"])
 
 
 def test_critics_rest_until_their_share_of_the_steps(batch):

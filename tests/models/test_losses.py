@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.losses import contextual, foreground_l1, lsgan, perceptual
+from models.losses import contextual, foreground_l1, log_likelihood, lsgan, perceptual
 
 
 @pytest.fixture
@@ -17,6 +17,13 @@ def test_lsgan(pair):
     scores = pair[0].double().numpy()
     assert float(lsgan(pair[0], is_real=True)) == pytest.approx(((scores - 1) ** 2).mean(), rel=1e-5)
     assert float(lsgan(pair[0], is_real=False)) == pytest.approx((scores**2).mean(), rel=1e-5)
+
+
+def test_log_likelihood(pair):
+    """-log D(real) and -log(1 - D(fake)) with D the sigmoid of the score."""
+    probability = 1 / (1 + np.exp(-pair[0].double().numpy()))
+    assert float(log_likelihood(pair[0], is_real=True)) == pytest.approx(-np.log(probability).mean(), rel=1e-5)
+    assert float(log_likelihood(pair[0], is_real=False)) == pytest.approx(-np.log(1 - probability).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("extra", [0.0, 1.0, 3.5])

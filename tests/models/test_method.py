@@ -1,11 +1,25 @@
+import re
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from models.data import take
-from models.method import METHODS, build, load, method_class, save, start_from
-from models.settings import SettingsError
+from models.method import METHODS, build, load, method_class, save
+from models.settings import SettingsError, read_settings
 
-SMALL = {"width": 0.05, "perceptual": 0, "contextual": 0}
+SMALL = {
+    "width": 0.05,
+    "scale": 0.5,
+    "critics_after": 0.8,
+    "texture_vgg": "none",
+    "pooling": "part",
+    "first_weights": "kaiming",
+    "gan": 0.5,
+    "l1": 5.0,
+    "perceptual": 0,
+    "contextual": 0,
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -51,35 +65,67 @@ def test_the_same_system_gives_the_same_file(tmp_path):
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
-def test_a_file_without_settings_is_refused(tmp_path):
-    from safetensors.torch import save_file
-
-    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(SettingsError, match=r"other\.safetensors: no method and settings"):
-        load(tmp_path / "other.safetensors")
-
-
-def test_start_from_takes_the_weights_and_names_what_does_not_fit(tmp_path):
+def test_a_system_starts_with_the_weights_of_a_file_and_names_what_does_not_fit(tmp_path):
     trained = build("adgan", SMALL, seed=1)
-    save(tmp_path / "w.safetensors", trained)
-    fresh = build("adgan", SMALL, seed=2)
-    start_from(fresh, tmp_path / "w.safetensors")
+    path = tmp_path / "w.safetensors"
+    save(path, trained)
+    fresh = build("adgan", SMALL, seed=2, start=path)
     torch.testing.assert_close(fresh.state_dict(), trained.state_dict(), rtol=0, atol=0)
     with pytest.raises(SettingsError, match=r"w\.safetensors: '.*' has shape .* pretrain with the same adgan\.width"):
-        start_from(build("adgan", SMALL | {"width": 0.25}), tmp_path / "w.safetensors")
+        build("adgan", SMALL | {"width": 0.25}, start=path)
     with pytest.raises(SettingsError, match=r"entry 'generator\.enc_style\.vgg\.0\.bias' does not fit these settings"):
-        start_from(build("adgan", SMALL | {"texture_vgg": "vgg16"}), tmp_path / "w.safetensors")
+        build("adgan", SMALL | {"texture_vgg": "vgg16"}, start=path)
+    with pytest.raises(SettingsError, match=r"trained with adgan\.pose_map gaussian, here delta; use the same"):
+        build("adgan", SMALL | {"pose_map": "delta"}, start=path)
+
+
+def test_weights_that_a_file_brings_need_no_other_file(tmp_path):
+    """A start with a VGG-19 in it does not ask for torchvision's file."""
+    settings = SMALL | {"texture_vgg": "vgg19"}
+    brought = method_class("adgan")(read_settings(method_class("adgan").Settings, settings, where="adgan"))
+    save(tmp_path / "w.safetensors", brought)
+    start = build("adgan", settings, start=tmp_path / "w.safetensors")
+    torch.testing.assert_close(start.state_dict(), brought.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        (b"", "no safetensors file, or a damaged one"),
+        (b"\x10\x00\x00\x00\x00\x00\x00\x00{}", "no safetensors file, or a damaged one"),
+        ({}, "no method and settings in its metadata"),
+        ({"system": "not json"}, "no method and settings in its metadata"),
+        ({"system": "[1]"}, "no method and settings in its metadata"),
+        ({"system": '{"method": "gan", "settings": {}}'}, "methods: 'gan' is not one of adgan"),
+        ({"system": '{"method": "adgan", "settings": {"widht": 1}}'}, "unknown key 'adgan.widht'"),
+        ({"system": '{"method": "adgan", "settings": {"width": 0.05, "texture_vgg": "none"}}'}, "do not fit"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_named(tmp_path, content, message):
+    path = tmp_path / "odd.safetensors"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        save_file({"x": torch.zeros(1)}, path, content or None)
+    with pytest.raises(SettingsError, match=re.escape(message)) as caught:
+        load(path)
+    assert "odd.safetensors" in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("choice", "learning", "frozen"),
     [
         ("everything", {"generator.enc_style", "generator.enc_content", "generator.dec", "critic_pose"}, set()),
-        ("frozen_texture", {"generator.enc_content", "generator.dec", "critic_pose"}, {"generator.enc_style"}),
+        (
+            "frozen_encoders",
+            {"generator.fc", "generator.dec", "critic_pose"},
+            {"generator.enc_style", "generator.enc_content"},
+        ),
         (
             "decoder",
-            {"generator.fc", "generator.mlp", "generator.dec", "critic_pose", "critic_texture"},
-            {"generator.enc_style", "generator.enc_content"},
+            {"generator.fc", "generator.mlp", "generator.dec"},
+            {"generator.enc_style", "generator.enc_content", "critic_pose", "critic_texture"},
         ),
     ],
 )
@@ -93,5 +139,5 @@ def test_what_learns_can_be_chosen(choice, learning, frozen):
 
 
 def test_an_unknown_choice_is_named():
-    with pytest.raises(SettingsError, match="learn: 'all' is not one of everything, frozen_texture, decoder"):
+    with pytest.raises(SettingsError, match="learn: 'all' is not one of everything, frozen_encoders, decoder"):
         build("adgan", SMALL).let_learn("all")

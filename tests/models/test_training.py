@@ -5,12 +5,23 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from models.data import Pairs
+from models.data import Pairs, take
 from models.method import Phase, build
 from models.settings import SettingsError, read_settings
 from models.training import DivergedError, Run, TrainingSettings, _phase_at, train
 
-SMALL = {"width": 0.05, "learning_rate": 1e-3, "critics_after": 0, "perceptual": 0, "contextual": 0}
+SMALL = {
+    "width": 0.05,
+    "scale": 0.5,
+    "learning_rate": 1e-3,
+    "texture_vgg": "none",
+    "pooling": "part",
+    "first_weights": "kaiming",
+    "gan": 0.5,
+    "l1": 5.0,
+    "perceptual": 0,
+    "contextual": 0,
+}
 SHORT = TrainingSettings(
     steps=6, batch=2, log_every=2, sample_every=4, checkpoint_every=2, held_out=3, device="cpu", threads=1
 )
@@ -183,3 +194,45 @@ def test_it_learns(train_pairs, tmp_path):
     train(method, train_pairs, settings, validation=train_pairs, logger=notebook, work_dir=tmp_path)
     curve = [value for (_, name), value in sorted(notebook.values.items()) if name == "validation/l1_person"]
     assert curve[-1] < 0.7 * curve[0]
+
+
+def _scores(notebook: Notebook) -> dict[int, float]:
+    return {step: value for (step, name), value in notebook.values.items() if name == "validation/l1_person"}
+
+
+PATIENT = {"steps": 12, "sample_every": 2, "patience": 2, "average": 0.5}
+
+
+def test_patience_keeps_the_best_weights_and_stops(train_pairs, val_pairs, tmp_path):
+    """Learning far too fast on one person while another is looked at: it gets worse, and the training ends."""
+    notebook = Notebook()
+    method = build("adgan", SMALL | {"learning_rate": 0.5})
+    settings = TrainingSettings(**(SHORT.__dict__ | PATIENT | {"steps": 40, "diverged_at": 1e9}))
+    trained = train(method, train_pairs, settings, validation=val_pairs, logger=notebook, work_dir=tmp_path)
+    scores = _scores(notebook)
+    assert max(scores) < 40
+    best = min(scores, key=lambda step: scores[step])
+    assert max(scores) == best + 2 * 2
+    held_out = take(val_pairs, SHORT.held_out, torch.device("cpu"))
+    off = ((trained.generate(held_out) - held_out.target).abs() * held_out.target_mask).sum()
+    assert float(off / (3 * held_out.target_mask.sum())) == pytest.approx(scores[best], rel=1e-5)
+
+
+@pytest.mark.parametrize("killed_at", [4, 6])
+def test_a_killed_patient_run_goes_on_to_the_same_weights(train_pairs, val_pairs, tmp_path, killed_at):
+    straight = Notebook()
+    expected = _train(train_pairs, val_pairs, tmp_path / "a", straight, **PATIENT)
+    with pytest.raises(KeyboardInterrupt):
+        _train(train_pairs, val_pairs, tmp_path / "b", Notebook(stop_at=killed_at), **PATIENT)
+    resumed = Notebook()
+    weights = _train(train_pairs, val_pairs, tmp_path / "b", resumed, **PATIENT)
+    assert all(torch.equal(weights[key], expected[key]) for key in weights)
+    assert resumed.values == straight.values
+
+
+def test_a_training_of_the_decoder_leaves_the_rest_alone(train_pairs, val_pairs, tmp_path):
+    before = build("adgan", SMALL).state_dict()
+    after = _train(train_pairs, val_pairs, tmp_path, Notebook(), learn="decoder")
+    changed = {key.rsplit(".", 1)[0] for key in before if not torch.equal(before[key], after[key])}
+    assert all(key.startswith(("generator.fc", "generator.mlp", "generator.dec")) for key in changed)
+    assert {"generator.fc.fc", "generator.dec.model.5.conv"} <= changed

@@ -18,7 +18,8 @@ class Project:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "models").exists():
-            (folder / "models").symlink_to(ROOT / "models")
+            (folder / "models").mkdir()
+            (folder / "models" / "detectors").symlink_to(ROOT / "models" / "detectors")
         self.raw = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
         small = {
             "domains.source.figures.people": 5,  # of twelve people the fifth is the first to be held out

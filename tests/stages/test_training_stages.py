@@ -1,11 +1,13 @@
 """Pretraining, transfer, evaluation, results and report on tiny data, with the real stages."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tests.stages.conftest import DATA_STAGES, Project
 
@@ -42,10 +44,28 @@ def test_curves_are_written(project):
 def test_every_row_has_protocol_and_interval(project):
     rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
     assert set(rows["domain"]) == {"source", "target"}
-    assert set(rows["method"]) == {"adgan", "adgan_pretrained", "copy_source"}
+    assert set(rows["method"]) == {"adgan", "adgan_pretrained", "adgan_scratch", "copy_source"}
     assert (rows["protocol"] == "plain").all()
     assert (rows["low"] <= rows["value"]).all()
     assert (rows["value"] <= rows["high"]).all()
+
+
+def test_training_from_scratch_is_compared_pair_by_pair(project):
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv")).query("domain == 'target'")
+    value = {(row.method, row.metric): row.value for row in rows.itertuples()}
+    gain = value["adgan", "ssim_mask_minus_scratch"]
+    assert gain == pytest.approx(value["adgan", "ssim_mask"] - value["adgan_scratch", "ssim_mask"], abs=1e-5)
+    # Two characters are too few to draw persons from.
+    assert set(rows["resampled"]) == {"pictures"}
+    carried, scratch = (project.path("finetune", "adgan", f"{place}target.safetensors") for place in ("", "scratch/"))
+    assert carried.read_bytes() != scratch.read_bytes()
+
+
+def test_people_of_both_domains_exchange_poses_and_garments(project):
+    with Image.open(project.path("evaluate", "adgan", "exchanges", "target.png")) as sheet:
+        # Three pairs: two directions of poses and of garments each, and a blend, all over 200 pixels high.
+        assert sheet.height > 15 * 200
+    assert "Poses and parts exchanged" in project.path("report", "index.html").read_text()
 
 
 def test_the_baseline_is_what_copying_gives(project):
@@ -65,6 +85,26 @@ def test_results_gather_and_the_report_shows(project):
     page = project.path("report", "index.html").read_text()
     assert "adgan" in page.lower()
     assert "data:image/" in page
+
+
+def test_pretraining_begins_with_weights_that_are_brought(project):
+    trained = project.files("pretrain", "adgan")
+    brought = project.folder / "models" / "pretrained" / "adgan.safetensors"
+    brought.parent.mkdir()
+    shutil.copy(project.path("pretrain", "adgan", "weights.safetensors"), brought)
+    steps, project.raw["pretrain"]["steps"] = project.raw["pretrain"]["steps"], 0
+    project.change()
+    project.run("pretrain@adgan")
+    assert project.files("pretrain", "adgan") == trained
+    project.raw["adgan"]["width"], width = 0.12, project.raw["adgan"]["width"]
+    project.change()
+    code, output = project.run("pretrain@adgan", check=False)
+    project.raw["adgan"]["width"], project.raw["pretrain"]["steps"] = width, steps
+    project.change()
+    shutil.rmtree(brought.parent)
+    assert code == 1
+    assert "models/pretrained/adgan.safetensors" in output
+    assert "Traceback" not in output
 
 
 def test_a_wrong_training_setting_is_named(project):

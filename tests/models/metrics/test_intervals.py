@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from models.metrics.intervals import bootstrap_mean
+from models.metrics.intervals import bootstrap_mean, choose_groups
 
 
 def test_one_value_per_group_agrees_with_scipy():
@@ -33,3 +33,10 @@ def test_the_same_seed_gives_the_same_interval():
     values = np.arange(10.0)
     groups = [str(i % 4) for i in range(10)]
     assert bootstrap_mean(values, groups, seed=3) == bootstrap_mean(values, groups, seed=3)
+
+
+def test_of_a_few_persons_target_pictures_are_drawn():
+    many, few = [str(number) for number in range(5)], ["a", "b", "a", "b", "a"]
+    targets = [f"picture {number}" for number in range(5)]
+    assert choose_groups(many, targets) == ("persons", many)
+    assert choose_groups(few, targets) == ("pictures", targets)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.people import skeleton
-from pipeline.people.pairs import PairRules, assign_splits, keep_pairs, make_pairs
+from pipeline.people.pairs import SPLITS, PairRules, assign_splits, draw_pairs, keep_pairs, make_pairs
 from pipeline.sources import Entry
 
 persons = st.lists(st.text("abcdefgh123", min_size=1, max_size=6), min_size=3, max_size=30, unique=True)
@@ -145,3 +145,16 @@ def test_no_pairs_is_an_empty_table():
     table, set_aside = make_pairs(catalog, {}, PairRules())
     assert list(table.columns) == ["from", "to", "split"]
     assert len(table) == len(set_aside) == 0
+
+
+@given(st.lists(st.sampled_from(SPLITS), max_size=60), st.integers(1, 20), st.integers(1, 20), st.integers(0, 3))
+def test_drawn_pairs_keep_their_order_and_no_more_than_the_limit(splits, train, test, seed):
+    pairs = pd.DataFrame({"from": range(len(splits)), "to": range(len(splits)), "split": splits})
+    drawn = draw_pairs(pairs, {"train": train, "test": test}, seed=seed)
+    counts = drawn["split"].value_counts()
+    assert counts.get("train", 0) == min(train, splits.count("train"))
+    assert counts.get("test", 0) == min(test, splits.count("test"))
+    assert counts.get("val", 0) == splits.count("val")
+    assert drawn["from"].is_monotonic_increasing
+    assert drawn["from"].is_unique
+    assert drawn.equals(draw_pairs(pairs, {"train": train, "test": test}, seed=seed))

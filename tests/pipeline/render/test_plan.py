@@ -54,13 +54,16 @@ def test_variety_reaches_the_people_that_a_catalogue_needs():
 def test_the_drawn_characters_train_and_test_in_different_poses():
     specs = plan("toon", people=2, poses=7, seed=0)
     assert Counter((spec.person, spec.split) for spec in specs) == {
-        ("toon0", "train"): 7, ("toon0", "test"): 7, ("toon1", "train"): 7, ("toon1", "test"): 7,
+        ("toon0", "train"): 7, ("toon0", "val"): 1, ("toon0", "test"): 7,
+        ("toon1", "train"): 7, ("toon1", "val"): 1, ("toon1", "test"): 7,
     }  # fmt: skip
     for person in ("toon0", "toon1"):
         poses = {
-            split: {s.pose for s in specs if s.person == person and s.split == split} for split in ("train", "test")
+            split: {s.pose for s in specs if s.person == person and s.split == split}
+            for split in ("train", "val", "test")
         }
         assert not poses["train"] & poses["test"]
+        assert not poses["val"] & (poses["train"] | poses["test"])
 
 
 def test_asking_for_more_characters_than_there_are_is_an_error():
