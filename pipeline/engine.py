@@ -11,24 +11,35 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.errors import BadItem
-from pipeline.memo import Memo, Outputs, digest
+from pipeline.content import Content, digest
+from pipeline.errors import BadItem, UserError
+from pipeline.memo import REASON, Memo, Outputs
 
-_REASON = "set aside"
+_ASKED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
 class Item:
-    """One unit of work: an id and the bytes that its result depends on."""
+    """One unit of work: an id and what its result depends on, bytes at hand or contents that are read when needed."""
 
     id: str
-    inputs: tuple[bytes, ...]
+    sources: tuple[bytes | Content, ...]
+
+    @property
+    def inputs(self) -> tuple[bytes, ...]:
+        """The bytes."""
+        return tuple(source.read() if isinstance(source, Content) else source for source in self.sources)
+
+    def key(self, fingerprint: bytes) -> bytes:
+        """What the memo knows the result under."""
+        return digest((fingerprint, *(Content.of(source).digest for source in self.sources)))
 
 
 Result = Outputs | BadItem
@@ -48,18 +59,48 @@ class Results:
     """What came of the items: outputs by id, read from the memo on demand, and who was set aside and why."""
 
     memo: Memo
+    make_worker: Callable[[], Worker]
     keys: dict[str, bytes] = field(default_factory=dict)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     computed: int = 0
+    items: dict[str, Item] = field(default_factory=dict)
 
     def __getitem__(self, item_id: str) -> Outputs:
-        outputs = self.memo.get(self.keys[item_id])
-        if outputs is None:
-            raise RuntimeError(f"the memo lost {item_id} while the stage ran; run it again")
-        return outputs
+        return self.memo.get(self.keys[item_id]) or self._again(item_id)
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def values(self, name: str) -> dict[str, bytes]:
+        """The output `name` of every item that has one."""
+        found = self.memo.values(self.keys.values(), name)
+        lost = [item_id for item_id, key in self.keys.items() if key not in found]
+        again = {item_id: self[item_id] for item_id in lost}
+        values = {item_id: found.get(key) or again[item_id].get(name) for item_id, key in self.keys.items()}
+        return {item_id: value for item_id, value in values.items() if value is not None}
+
+    def contents(self, name: str) -> dict[str, Content]:
+        """The output `name` of every item that has one, not read before it is needed."""
+        known = self.memo.digests(self.keys.values(), name)
+        return {
+            item_id: Content(known[key], partial(self._value, item_id, name), item_id)
+            for item_id, key in self.keys.items()
+            if key in known
+        }
+
+    def _value(self, item_id: str, name: str) -> bytes:
+        key = self.keys[item_id]
+        found = self.memo.values([key], name)
+        return found[key] if key in found else self._again(item_id)[name]
+
+    def _again(self, item_id: str) -> Outputs:
+        """Compute once more what the memo has lost or damaged."""
+        (outcome,) = self.make_worker()([self.items[item_id]])
+        if isinstance(outcome, BadItem):
+            raise UserError(f"{item_id}: {outcome}, though it was good before: start again")
+        self.memo.put({self.keys[item_id]: outcome})
+        self.computed += 1
+        return outcome
 
 
 class PerItem:
@@ -91,14 +132,15 @@ def map_items(
     total: int | None = None,
 ) -> Results:
     """Results of all `items`; only those that the memo does not know are computed, `batch` at a time."""
-    results = Results(memo)
+    results = Results(memo, make_worker)
     bar = tqdm(total=total, desc=title, unit="item", mininterval=0.5, disable=total == 0)
     pending = _recall(items, results, fingerprint, bar)
     for chunk, outcomes in _spread(_batched(pending, batch), make_worker, engine):
         entries = {}
         for (item, key), outcome in zip(chunk, outcomes, strict=True):
-            entries[key] = {_REASON: str(outcome).encode()} if isinstance(outcome, BadItem) else outcome
-            _note(results, item.id, key, entries[key])
+            reason = str(outcome) if isinstance(outcome, BadItem) else None
+            entries[key] = {REASON: str(outcome).encode()} if isinstance(outcome, BadItem) else outcome
+            _note(results, item, key, reason)
         memo.put(entries)
         results.computed += len(chunk)
         bar.update(len(chunk))
@@ -112,21 +154,23 @@ _Pending = tuple[Item, bytes]
 
 def _recall(items: Iterable[Item], results: Results, fingerprint: bytes, bar: "tqdm[Any]") -> Iterator[_Pending]:
     """The items that still have to be computed, with their keys; the others go straight to `results`."""
-    for item in items:
-        key = digest((fingerprint, *item.inputs))
-        known = results.memo.get(key)
-        if known is None:
-            yield item, key
-        else:
-            _note(results, item.id, key, known)
-            bar.update(1)
+    source = iter(items)
+    while some := list(islice(source, _ASKED_AT_ONCE)):
+        keys = [item.key(fingerprint) for item in some]
+        known = results.memo.outcomes(keys)
+        for item, key in zip(some, keys, strict=True):
+            if key in known:
+                _note(results, item, key, known[key])
+        bar.update(sum(key in known for key in keys))
+        yield from ((item, key) for item, key in zip(some, keys, strict=True) if key not in known)
 
 
-def _note(results: Results, item_id: str, key: bytes, outputs: Outputs) -> None:
-    if _REASON in outputs:
-        results.set_aside.append((item_id, outputs[_REASON].decode()))
+def _note(results: Results, item: Item, key: bytes, reason: str | None) -> None:
+    if reason is not None:
+        results.set_aside.append((item.id, reason))
     else:
-        results.keys[item_id] = key
+        results.keys[item.id] = key
+        results.items[item.id] = item
 
 
 def _batched(pending: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]:

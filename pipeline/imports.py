@@ -14,6 +14,7 @@ NEUTRAL = (
     "pipeline.run",
     "pipeline.engine",
     "pipeline.memo",
+    "pipeline.content",
     "pipeline.imports",
     "pipeline.errors",
 )

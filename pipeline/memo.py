@@ -1,40 +1,67 @@
-"""Finished items, kept by content: the key is a hash of the input bytes, the stage's code, its parameters and weights.
+"""Finished work, kept by content, and what is known of files by their size, time and inode.
 
-The store is one SQLite file outside DVC's outputs. It may be deleted at any time: results depend on the inputs alone.
+Three things in one folder outside DVC's outputs, which all experiments of a project share:
+  outputs   of finished items, under a digest of input bytes, code, parameters and weights
+  files     finished shards and packs, under a digest of what is in them
+  stats     the identity of files that were read before, so that an unchanged one is not read again (as git does)
+The folder may be deleted at any time: results depend on the inputs alone. What is damaged counts as absent.
 """
 
-import hashlib
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.content import digest
 
 Outputs = dict[str, bytes]
+T = TypeVar("T")
+
+# The output of an item that was set aside: the reason.
+REASON = "set aside"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outputs (
-    key BLOB NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (key, name)
-)
+    key BLOB NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, digest BLOB NOT NULL, used INTEGER NOT NULL,
+    PRIMARY KEY (key, name)
+);
+CREATE TABLE IF NOT EXISTS files (
+    key BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, used INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS stats (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+    identity BLOB NOT NULL, used INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS listings (identity BLOB PRIMARY KEY, listing BLOB NOT NULL, used INTEGER NOT NULL);
 """
-
-
-def digest(parts: Iterable[bytes]) -> bytes:
-    """16 bytes that identify the sequence `parts`; lengths count, so ("ab", "c") is not ("a", "bc")."""
-    state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
-    return state.digest()
+_AT_ONCE = 500
+# A file that was written so recently may be written again without its time changing.
+_UNSETTLED_NS = 2_000_000_000
 
 
 class Memo:
-    """A mapping key -> named outputs on disk, safe for several processes; a damaged entry counts as absent."""
+    """The store in `folder`, safe for several processes."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+    def __init__(self, folder: Path) -> None:
+        (folder / "files").mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._today = int(time.time() // 86400)
+        self._db = sqlite3.connect(folder / "index.sqlite", timeout=60, isolation_level=None)
+        self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(_SCHEMA)
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    # Outputs of items.
 
     def get(self, key: bytes) -> Outputs | None:
         """The outputs under `key`, or None."""
@@ -45,12 +72,204 @@ class Memo:
 
     def put(self, entries: Mapping[bytes, Outputs]) -> None:
         """Store all `entries` in one transaction, replacing what stood there."""
-        rows = [(key, name, value, digest([value])) for key, out in entries.items() for name, value in out.items()]
+        rows = [
+            (key, name, value, digest([value]), self._today)
+            for key, out in entries.items()
+            for name, value in out.items()
+        ]
+        with self._transaction():
+            self._db.executemany("DELETE FROM outputs WHERE key = ?", [(key,) for key in entries])
+            self._db.executemany("INSERT INTO outputs VALUES (?, ?, ?, ?, ?)", rows)
+
+    def outcomes(self, keys: Iterable[bytes]) -> dict[bytes, str | None]:
+        """Of the keys that are known: the reason why the item was set aside, or None for a good one."""
+        found: dict[bytes, str | None] = {}
+        stale = set()
+        columns = "key, used, name = ?, CASE WHEN name = ? THEN value END, digest"
+        for key, used, is_bad, value, check in self._select("outputs", columns, keys, (REASON, REASON)):
+            if is_bad and digest([value]) != check:
+                continue
+            found[key] = value.decode() if is_bad else None
+            if used != self._today:
+                stale.add(key)
+        self._touch("outputs", "key", stale)
+        return found
+
+    def values(self, keys: Iterable[bytes], name: str) -> dict[bytes, bytes]:
+        """The output `name` of every key that has a sound one."""
+        rows = self._select("outputs", "key, value, digest", keys, where="name = ?", after=(name,))
+        return {key: value for key, value, check in rows if digest([value]) == check}
+
+    def digests(self, keys: Iterable[bytes], name: str) -> dict[bytes, bytes]:
+        """The digest of the output `name` of every key that has one; the output itself is not read."""
+        return dict(self._select("outputs", "key, digest", keys, where="name = ?", after=(name,)))
+
+    # Whole files.
+
+    def keep_file(self, key: bytes, path: Path) -> None:
+        """Remember the finished file at `path` under `key`: a hard link where the disk allows, else a copy."""
+        kept = self._file(key)
+        _link(path, kept)
+        state = kept.stat()
+        row = (key, state.st_size, state.st_mtime_ns, self._today)
+        self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
+
+    def take_file(self, key: bytes, path: Path) -> bool:
+        """Put the file that was kept under `key` at `path`; False when there is none, or it was written to since."""
+        row = self._db.execute("SELECT size, mtime_ns FROM files WHERE key = ?", (key,)).fetchone()
+        kept = self._file(key)
+        try:
+            state = kept.stat()
+            if row != (state.st_size, state.st_mtime_ns):
+                kept.unlink(missing_ok=True)
+                return False
+            _link(kept, path)
+        except FileNotFoundError:  # never kept, or pruned by another process
+            return False
+        self._touch("files", "key", [key])
+        return True
+
+    def _file(self, key: bytes) -> Path:
+        return self.folder / "files" / key.hex()
+
+    # What is known of files elsewhere.
+
+    def identities(self, paths: Sequence[Path]) -> dict[Path, bytes]:
+        """The identity of every path whose size, time and inode are those that were remembered."""
+        known = {}
+        stale = set()
+        rows = self._select("stats", "path, size, mtime_ns, inode, identity, used", [_absolute(p) for p in paths])
+        remembered = {path: rest for path, *rest in rows}
+        for path in paths:
+            name = _absolute(path)
+            if name in remembered:
+                *seen, identity, used = remembered[name]
+                if seen == _stat(path):
+                    known[path] = identity
+                    stale |= {name} if used != self._today else set()
+        self._touch("stats", "path", stale)
+        return known
+
+    def remember(self, identities: Mapping[Path, bytes], *, settled: bool = False) -> None:
+        """Note what the files are; one that was written just now is not trusted to stay, unless it is `settled`."""
+        now, rows = time.time_ns(), []
+        for path, identity in identities.items():
+            size, mtime_ns, inode = _stat(path)
+            if settled or now - mtime_ns > _UNSETTLED_NS:
+                rows.append((_absolute(path), size, mtime_ns, inode, identity, self._today))
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO stats VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def listing(self, identity: bytes) -> bytes | None:
+        """What was noted about the members of an archive of this identity."""
+        row = self._db.execute("SELECT listing FROM listings WHERE identity = ?", (identity,)).fetchone()
+        self._touch("listings", "identity", [identity] if row else [])
+        return row[0] if row else None
+
+    def note_listing(self, identity: bytes, listing: bytes) -> None:
+        """Note what is in an archive."""
+        self._db.execute("INSERT OR REPLACE INTO listings VALUES (?, ?, ?)", (identity, listing, self._today))
+
+    # Room.
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def prune(self, max_bytes: int) -> int:
+        """Remove what was not used for longest until the store is no larger than `max_bytes`; the bytes removed."""
+        before = self.size()
+        for left_over in (self.folder / "files").glob("*.part"):
+            left_over.unlink(missing_ok=True)
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        excess = self.size() - max_bytes
+        for table, row_id, weight in self._oldest_first() if excess > 0 else ():
+            if excess <= 0:
+                break
+            if table == "files":
+                (key,) = self._db.execute("SELECT key FROM files WHERE rowid = ?", (row_id,)).fetchone()
+                self._file(key).unlink(missing_ok=True)
+            self._db.execute(f"DELETE FROM {table} WHERE rowid = ?", (row_id,))
+            excess -= weight
+        self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before - self.size()
+
+    def _oldest_first(self) -> list[tuple[str, int, int]]:
+        """Table, row and bytes of everything, what was used longest ago first."""
+        weights = {
+            "outputs": "length(value) + 200",
+            "files": "size",
+            "stats": "length(path) + 100",
+            "listings": "length(listing) + 50",
+        }
+        rows = [
+            (table, *row)
+            for table, weight in weights.items()
+            for row in self._db.execute(f"SELECT rowid, {weight}, used FROM {table}")
+        ]
+        return [row[:3] for row in sorted(rows, key=lambda row: (row[3], row[1]))]
+
+    def _touch(self, table: str, column: str, keys: Iterable[Any]) -> None:
+        rows = [(self._today, key) for key in keys]
+        if rows:
+            with self._transaction():
+                self._db.executemany(f"UPDATE {table} SET used = ? WHERE {column} = ?", rows)
+
+    def _select(
+        self,
+        table: str,
+        columns: str,
+        keys: Iterable[Any],
+        before: tuple[Any, ...] = (),
+        *,
+        where: str = "1",
+        after: tuple[Any, ...] = (),
+    ) -> Iterator[tuple[Any, ...]]:
+        """Rows of many keys, some hundred at a time."""
+        column = "path" if table == "stats" else "key"
+        for some in _chunks(keys, _AT_ONCE):
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {columns} FROM {table} WHERE {column} IN ({marks}) AND {where}"
+            yield from self._db.execute(query, (*before, *some, *after)).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("DELETE FROM outputs WHERE key = ?", [(key,) for key in entries])
-        self._db.executemany("INSERT INTO outputs VALUES (?, ?, ?, ?)", rows)
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
         self._db.execute("COMMIT")
 
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+
+def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    source = iter(values)
+    while some := list(islice(source, size)):
+        yield some
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
+
+
+def _stat(path: Path) -> list[int]:
+    """Size, time of change and inode; nothing of a file that is gone."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return [-1, -1, -1]
+    return [state.st_size, state.st_mtime_ns, state.st_ino]
+
+
+def _link(path: Path, new: Path) -> None:
+    """`new` as a second name of the file, or as a copy with the same time; in place at once or not at all."""
+    partial = new.with_name(f"{new.name}.{os.getpid()}.part")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(path, partial)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(path, partial)
+    os.replace(partial, new)
+    partial.unlink(missing_ok=True)  # it stays where both names were links of one file already

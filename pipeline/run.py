@@ -22,10 +22,11 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from pipeline import params as params_module
+from pipeline.content import digest
 from pipeline.engine import Engine, Item, Results, Worker, die_with_parent, map_items
 from pipeline.errors import UserError
 from pipeline.imports import code_of
-from pipeline.memo import Memo, digest
+from pipeline.memo import Memo
 from pipeline.params import Domain, Params
 
 T = TypeVar("T")
@@ -52,8 +53,8 @@ class Job:
 
     @cached_property
     def memo(self) -> Memo:
-        """The store of finished items."""
-        return Memo(self.cache / "memo" / f"{self.stage}.sqlite")
+        """The store of finished work."""
+        return Memo(self.cache / "memo")
 
     def progress(self, values: Sequence[T], title: str = "") -> Iterator[T]:
         """`values` one by one behind a progress bar."""
@@ -84,7 +85,8 @@ class Job:
             batch=batch,
             total=total,
         )
-        self.notes |= {"items": len(results), "computed": results.computed, "set_aside": len(results.set_aside)}
+        counts = {"items": len(results), "computed": results.computed, "set_aside": len(results.set_aside)}
+        self.notes |= {name: self.notes.get(name, 0) + count for name, count in counts.items()}
         return results
 
 

@@ -1,6 +1,7 @@
 """Many small files in few large ones: tar shards whose bytes depend on their members alone.
 
-An item goes to the shard that a stable hash of its id names, so adding one item changes one shard.
+An item goes to the shard that a stable hash of its id names, so adding one item changes one shard. With a memo, a shard
+whose members are those of an earlier one is not written again.
 """
 
 import hashlib
@@ -8,7 +9,15 @@ import io
 import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
+
+from pipeline.archives import Member, list_members, note_members, tar_layout
+from pipeline.content import Content, digest, read_stretch
+from pipeline.memo import Memo
+
+# Of the bytes that a shard has for its members: another way of writing them is another format.
+_FORMAT = b"pax 1"
 
 
 def shard_of(item_id: str, shards: int) -> int:
@@ -16,42 +25,72 @@ def shard_of(item_id: str, shards: int) -> int:
     return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest(), "big") % shards
 
 
-def write_shards(folder: Path, items: Mapping[str, bytes], *, shards: int, suffix: str) -> None:
-    """Write `items` (id -> bytes) as `folder/00.tar`, `01.tar`, ...: sorted by id, fixed headers, each at once or not.
+def write_shards(
+    folder: Path, items: Mapping[str, bytes | Content], *, shards: int, suffix: str, memo: Memo | None = None
+) -> None:
+    """Write `items` (by id) as `folder/00.tar`, `01.tar`, ...: sorted by id, fixed headers, each at once or not.
 
     Every shard is written, an empty one too, so the set of files does not depend on the items.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    members: list[list[str]] = [[] for _ in range(shards)]
+    places: list[list[str]] = [[] for _ in range(shards)]
     for item_id in sorted(items):
-        members[shard_of(item_id, shards)].append(item_id)
-    for index, ids in enumerate(members):
-        path = folder / f"{index:02d}.tar"
-        partial = path.with_suffix(".part")
-        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
-            for item_id in ids:
-                header = tarfile.TarInfo(f"{item_id}{suffix}")
-                header.size = len(items[item_id])
-                tar.addfile(header, io.BytesIO(items[item_id]))
-        os.replace(partial, path)
+        places[shard_of(item_id, shards)].append(item_id)
+    for index, ids in enumerate(places):
+        _write_shard(
+            folder / f"{index:02d}.tar", {item_id: Content.of(items[item_id]) for item_id in ids}, suffix, memo
+        )
+
+
+def _write_shard(path: Path, items: Mapping[str, Content], suffix: str, memo: Memo | None) -> None:
+    parts = [part for item_id, content in items.items() for part in (item_id.encode(), content.digest)]
+    identity = digest([_FORMAT, suffix.encode(), *parts])
+    if memo and memo.take_file(identity, path):
+        memo.remember({path: identity}, settled=True)
+        return
+    partial = path.with_suffix(".part")
+    with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
+        for item_id, content in items.items():
+            data = content.read()
+            header = tarfile.TarInfo(f"{item_id}{suffix}")
+            header.size = len(data)
+            tar.addfile(header, io.BytesIO(data))
+    os.replace(partial, path)
+    if memo:
+        checks = (content.digest.hex() for content in items.values())
+        members = [Member(*place, -1, check) for place, check in zip(tar_layout(path), checks, strict=True)]
+        note_members(path, members, memo, identity=identity, settled=True)
+        memo.keep_file(identity, path)
 
 
 class ShardReader(Mapping[str, bytes]):
     """The items of a folder of shards: `reader[id]` gives the bytes; iteration is sorted by id."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._place: dict[str, tuple[Path, int, int]] = {}
-        for path in sorted(folder.glob("*.tar")):
-            with tarfile.open(path) as tar:
-                for member in tar:
-                    self._place[os.path.splitext(member.name)[0]] = (path, member.offset_data, member.size)
+    def __init__(self, folder: Path, memo: Memo | None = None) -> None:
+        self.folder, self.memo = folder, memo
+        self._place = {
+            os.path.splitext(name)[0]: (path, offset, size)
+            for path in sorted(folder.glob("*.tar"))
+            for name, offset, size in self._layout(path)
+        }
+
+    def _layout(self, path: Path) -> Iterable[tuple[str, int, int]]:
+        if self.memo is None:
+            return tar_layout(path)
+        return [(member.name, member.offset, member.size) for member in list_members(path, self.memo)]
+
+    @cached_property
+    def contents(self) -> dict[str, Content]:
+        """Every item by id, sorted, as a content: nothing is read that the memo knows."""
+        found = {
+            os.path.splitext(member.name)[0]: member.content(path)
+            for path in sorted(self.folder.glob("*.tar"))
+            for member in list_members(path, self.memo)
+        }
+        return dict(sorted(found.items()))
 
     def __getitem__(self, item_id: str) -> bytes:
-        path, offset, size = self._place[item_id]
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
+        return read_stretch(*self._place[item_id])
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._place))
@@ -62,8 +101,5 @@ class ShardReader(Mapping[str, bytes]):
 
 def read_members(path: Path) -> Iterable[tuple[str, bytes]]:
     """(name, bytes) of every file in one tar, in its order."""
-    with tarfile.open(path) as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            if file is not None:
-                yield member.name, file.read()
+    for name, offset, size in tar_layout(path):
+        yield name, read_stretch(path, offset, size)

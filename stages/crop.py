@@ -5,20 +5,21 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipeline import quarantine
 from pipeline.crops import Move, find_move
 from pipeline.engine import Item, PerItem, Results, Worker
-from pipeline.memo import Outputs
+from pipeline.memo import Memo, Outputs
 from pipeline.people.labels import to_png
 from pipeline.pictures import Bytes, decode, encode_png
 from pipeline.run import Job
 from pipeline.shards import write_shards
+from pipeline.sources.contents import pinned_contents
 from pipeline.sources.label_maps import decode_labels
-from pipeline.sources.pictures import check_picture, load_picture
+from pipeline.sources.pictures import check_picture
 from stages import sheets
 from stages.artifacts import artifact, read_keypoints, sheet, weights_file, write_keypoints, write_table
 
@@ -53,7 +54,7 @@ def run(job: Job) -> None:
     if settings.mode == "person":
         weights = weights_file(job.domain.keypoints.weights, f"domains.{job.item}.keypoints.weights")
     cropped = job.map(
-        _items(raw, catalog),
+        _items(raw, catalog, job.memo),
         partial(make_worker, cut, weights),
         settings=(cut, SEARCH_EDGES_PX),
         weights=weights,
@@ -66,10 +67,13 @@ def run(job: Job) -> None:
     _draw(job, cropped)
 
 
-def _items(raw: Path, catalog: pd.DataFrame) -> Iterator[Item]:
+def _items(raw: Path, catalog: pd.DataFrame, memo: Memo) -> Iterator[Item]:
+    """What `ingest` accepted, byte for byte: the catalog holds the digests."""
+    pictures = pinned_contents(raw, dict(zip(catalog["path"], catalog["digest"], strict=True)), memo)
+    labelled = catalog[catalog["labels"] != ""]
+    labels = pinned_contents(raw, dict(zip(labelled["labels"], labelled["labels_digest"], strict=True)), memo)
     for row in catalog.itertuples():
-        labels = load_picture(raw, row.labels) if row.labels else b""
-        yield Item(row.id, (load_picture(raw, row.path), labels, row.labels.encode()))
+        yield Item(row.id, (pictures[row.path], labels.get(row.labels, b""), row.labels.encode()))
 
 
 def make_worker(cut: Cut, weights: Path | None) -> Worker:
@@ -108,28 +112,18 @@ def person_finder(weights: Path) -> Callable[[Bytes], Found]:
     return find
 
 
-def _move(outputs: Outputs) -> Move:
-    values: dict[str, Any] = json.loads(outputs["move"])
-    return Move(**{key: tuple(value) for key, value in values.items()})
-
-
 def _write(job: Job, cropped: Results) -> None:
     shards = job.domain.crop.shards
     annotation = read_keypoints(artifact("ingest", job.item, "annotation.parquet"))
-    images, labels, joints, moves = {}, {}, {}, []
-    for name in cropped.keys:
-        outputs = cropped[name]
-        move = _move(outputs)
-        images[name] = outputs["image"]
-        if "labels" in outputs:
-            labels[name] = outputs["labels"]
-        if name in annotation:
-            joints[name] = move.joints(annotation[name])
-        moves.append({"id": name, "offset": list(move.offset), "scale": list(move.scale)})
-    write_shards(artifact("crop", job.item, "images"), images, shards=shards, suffix=".png")
-    write_shards(artifact("crop", job.item, "labels"), labels, shards=shards, suffix=".png")
+    moves = {name: json.loads(told) for name, told in cropped.values("move").items()}
+    moved = {name: Move(**{key: tuple(value) for key, value in told.items()}) for name, told in moves.items()}
+    joints = {name: move.joints(annotation[name]) for name, move in moved.items() if name in annotation}
+    for kind, output in (("images", "image"), ("labels", "labels")):
+        folder = artifact("crop", job.item, kind)
+        write_shards(folder, cropped.contents(output), shards=shards, suffix=".png", memo=job.memo)
     write_keypoints(artifact("crop", job.item, "annotation.parquet"), joints)
-    write_table(artifact("crop", job.item, "moves.parquet"), pd.DataFrame(moves))
+    rows = [{"id": name, "offset": list(move.offset), "scale": list(move.scale)} for name, move in moved.items()]
+    write_table(artifact("crop", job.item, "moves.parquet"), pd.DataFrame(rows))
 
 
 def _draw(job: Job, cropped: Results) -> None:

@@ -22,22 +22,25 @@ def run(job: Job) -> None:
         "threshold": settings.threshold,
         "steepness": settings.steepness,
     }
-    images = ShardReader(artifact("crop", job.item, "images"))
+    images = ShardReader(artifact("crop", job.item, "images"), job.memo)
     drawn = job.map(
-        (Item(name, (images[name],)) for name in images), partial(make_worker, knobs), settings=knobs, total=len(images)
+        (Item(name, (content,)) for name, content in images.contents.items()),
+        partial(make_worker, knobs),
+        settings=knobs,
+        total=len(images),
     )
     limit, key = settings.max_quarantined, f"domains.{job.item}.edges.max_quarantined"
     quarantine.enforce(drawn.set_aside, total=len(images), limit=limit, key=key)
     quarantine.write(artifact("edges", job.item, "quarantine.csv"), drawn.set_aside)
-    maps = {name: drawn[name]["edges"] for name in drawn.keys}
-    write_shards(artifact("edges", job.item, "edges"), maps, shards=settings.shards, suffix=".png")
+    maps = drawn.contents("edges")
+    write_shards(artifact("edges", job.item, "edges"), maps, shards=settings.shards, suffix=".png", memo=job.memo)
 
     ids = sheets.choose(maps, 12)
     shown = {name: decode(images[name]) for name in ids}
     sheets.write_sheet(
         sheet("edges", job.item),
         f"Edges · {job.item}",
-        [sheets.edge_maps(shown, {name: decode_grey(maps[name]) for name in ids})],
+        [sheets.edge_maps(shown, {name: decode_grey(maps[name].read()) for name in ids})],
         subtitle=f"{len(ids)} of {len(maps)} pictures",
     )
 

@@ -37,16 +37,17 @@ def run(job: Job) -> None:
         total=len(specs),
     )
     for kind in ("images", "labels"):
-        pictures = {name: rendered[name][kind] for name in rendered.keys}
-        write_shards(artifact("figures", job.item, kind), pictures, shards=settings.shards, suffix=".png")
+        folder = artifact("figures", job.item, kind)
+        write_shards(folder, rendered.contents(kind), shards=settings.shards, suffix=".png", memo=job.memo)
+    joints, yaws = rendered.values("joints"), rendered.values("yaw_deg")
     rows = [
         {
             "id": name,
             "person": specs[name].person,
             "pose": specs[name].pose,
             "split": specs[name].split,
-            "keypoints": np.frombuffer(rendered[name]["joints"], "<f4"),
-            "yaw_deg": float(np.frombuffer(rendered[name]["yaw_deg"], "<f4")[0]),
+            "keypoints": np.frombuffer(joints[name], "<f4"),
+            "yaw_deg": float(np.frombuffer(yaws[name], "<f4")[0]),
         }
         for name in rendered.keys
     ]

@@ -9,14 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import quarantine
+from pipeline.content import Content
 from pipeline.engine import Item, PerItem, Worker
 from pipeline.errors import BadItem
 from pipeline.memo import Outputs
 from pipeline.people.pairs import assign_splits
 from pipeline.run import Job
 from pipeline.sources import Entry, Options, read
+from pipeline.sources.contents import find_contents
 from pipeline.sources.label_maps import decode_labels
-from pipeline.sources.pictures import check_picture, load_picture
+from pipeline.sources.pictures import check_picture
 from stages.artifacts import artifact, write_keypoints, write_table
 
 log = logging.getLogger(__name__)
@@ -28,9 +30,11 @@ def run(job: Job) -> None:
     found = read(settings.source, raw, Options(domain=job.item))
     for note in found.notes:
         log.info("%s: %s", job.item, note)
+    paths = [entry.path for entry in found.entries] + list(found.label_paths.values())
+    contents = find_contents(raw, paths, job.memo)
     unreadable: list[tuple[str, str]] = []
     checked = job.map(
-        _items(raw, found.entries, found.label_paths, unreadable),
+        _items(found.entries, found.label_paths, contents, unreadable),
         partial(make_worker, settings.min_size_px, settings.max_pixels, settings.vocabulary),
         settings=(settings.min_size_px, settings.max_pixels, settings.vocabulary),
         total=len(found.entries),
@@ -41,7 +45,8 @@ def run(job: Job) -> None:
 
     accepted = [entry for entry in found.entries if entry.id in checked.keys]
     splits = assign_splits(accepted, val=settings.val, test=settings.test)
-    sizes = {name: json.loads(checked[name]["size"]) for name in checked.keys}
+    sizes = {name: json.loads(size) for name, size in checked.values("size").items()}
+    digests = {path: content.digest.hex() for path, content in contents.items() if isinstance(content, Content)}
     rows = [
         {
             "id": entry.id,
@@ -49,7 +54,9 @@ def run(job: Job) -> None:
             "pose": entry.pose,
             "split": splits[entry.id],
             "path": entry.path,
+            "digest": digests[entry.path],
             "labels": found.label_paths.get(entry.id, ""),
+            "labels_digest": digests.get(found.label_paths.get(entry.id, ""), ""),
             "width": sizes[entry.id][0],
             "height": sizes[entry.id][1],
         }
@@ -71,17 +78,20 @@ def run(job: Job) -> None:
 
 
 def _items(
-    raw: Path, entries: list[Entry], labels: dict[str, str], unreadable: list[tuple[str, str]]
+    entries: list[Entry],
+    labels: dict[str, str],
+    contents: dict[str, Content | BadItem],
+    unreadable: list[tuple[str, str]],
 ) -> Iterator[Item]:
-    """The bytes of every picture and, where there is one, of its label map."""
+    """Every picture and, where there is one, its label map."""
     for entry in entries:
-        try:
-            label = labels.get(entry.id, "")
-            data = (load_picture(raw, entry.path), load_picture(raw, label) if label else b"", label.encode())
-        except BadItem as bad:
-            unreadable.append((entry.id, str(bad)))
+        label = labels.get(entry.id, "")
+        found = [contents[entry.path], contents[label] if label else Content.of(b"")]
+        good = [content for content in found if isinstance(content, Content)]
+        if len(good) == len(found):
+            yield Item(entry.id, (*good, label.encode()))
         else:
-            yield Item(entry.id, data)
+            unreadable.append((entry.id, next(str(content) for content in found if isinstance(content, BadItem))))
 
 
 def make_worker(min_size_px: int, max_pixels: int, vocabulary: str) -> Worker:

@@ -73,7 +73,7 @@ def _missing(joints: NDArray[np.float32], min_joints: int) -> str:
 def run(job: Job) -> None:
     """Write `keypoints.parquet`, `quarantine.csv` and the sheet."""
     settings = job.domain.keypoints
-    images = ShardReader(artifact("crop", job.item, "images"))
+    images = ShardReader(artifact("crop", job.item, "images"), job.memo)
     annotated = read_keypoints(artifact("crop", job.item, "annotation.parquet")) if settings.use_annotation else {}
     joints, set_aside = {}, []
     for name in sorted(annotated.keys() & set(images)):
@@ -82,19 +82,18 @@ def run(job: Job) -> None:
         else:
             joints[name] = annotated[name]
 
-    left = [name for name in images if name not in annotated]
+    left = {name: content for name, content in images.contents.items() if name not in annotated}
     accept = Accept(settings.min_joints, settings.max_people)
     weights = weights_file(settings.weights, f"domains.{job.item}.keypoints.weights")
     found = job.map(
-        (Item(name, (images[name],)) for name in left),
+        (Item(name, (content,)) for name, content in left.items()),
         partial(make_worker, weights, accept),
         settings=(BATCH, accept),
         weights=weights,
         batch=BATCH,
         total=len(left),
     )
-    for name in found.keys:
-        joints[name] = np.frombuffer(found[name]["joints"], "<f4").reshape(-1, 3)
+    joints |= {name: np.frombuffer(data, "<f4").reshape(-1, 3) for name, data in found.values("joints").items()}
     set_aside += found.set_aside
     limit, key = settings.max_quarantined, f"domains.{job.item}.keypoints.max_quarantined"
     quarantine.enforce(set_aside, total=len(images), limit=limit, key=key)

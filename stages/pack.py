@@ -42,9 +42,9 @@ def run(job: Job) -> None:
 
 def _pictures(job: Job, ids: list[str], persons: dict[str, str]) -> Iterator[Picture]:
     crop, sigma_px = job.domain.crop, job.domain.pack.sigma_px
-    images = ShardReader(artifact("crop", job.item, "images"))
-    parsing = ShardReader(artifact("parsing", job.item, "labels"))
-    edges = ShardReader(artifact("edges", job.item, "edges"))
+    images = ShardReader(artifact("crop", job.item, "images"), job.memo)
+    parsing = ShardReader(artifact("parsing", job.item, "labels"), job.memo)
+    edges = ShardReader(artifact("edges", job.item, "edges"), job.memo)
     joints = read_keypoints(artifact("keypoints", job.item, "keypoints.parquet"))
     for name in job.progress(ids):
         maps = heatmaps.render(joints[name], width=crop.width, height=crop.height, sigma_px=sigma_px)

@@ -17,7 +17,8 @@ def run(job: Job) -> None:
     catalog = pd.read_parquet(artifact("ingest", job.item, "catalog.parquet"))
     joints = read_keypoints(artifact("keypoints", job.item, "keypoints.parquet"))
     have = [
-        ShardReader(artifact(stage, job.item, folder)) for stage, folder in (("parsing", "labels"), ("edges", "edges"))
+        set(ShardReader(artifact(stage, job.item, folder), job.memo))
+        for stage, folder in (("parsing", "labels"), ("edges", "edges"))
     ]
     rows = catalog[[name in joints and all(name in reader for reader in have) for name in catalog["id"]]]
     write_table(artifact("pairs", job.item, "accepted.parquet"), rows[["id"]].sort_values("id"))
@@ -34,7 +35,7 @@ def run(job: Job) -> None:
     pairs = draw_pairs(pairs, {"train": settings.max_train, "test": settings.max_test}, seed=settings.seed)
     write_table(artifact("pairs", job.item, "pairs.parquet"), pairs)
 
-    images = ShardReader(artifact("crop", job.item, "images"))
+    images = ShardReader(artifact("crop", job.item, "images"), job.memo)
     every = list(pairs[["from", "to"]].itertuples(index=False, name=None))
     chosen = [every[index] for index in sheets.choose(range(len(every)), 12)]
     shown = {name: decode(images[name]) for pair in chosen for name in pair}

@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import quarantine
-from pipeline.engine import Item, Result, Worker
+from pipeline.engine import Item, PerItem, Result, Worker
 from pipeline.errors import BadItem
+from pipeline.memo import Outputs
 from pipeline.people import labels
 from pipeline.pictures import decode
 from pipeline.run import Job
@@ -45,41 +46,51 @@ def _accepted(found: labels.LabelMap, min_person: float) -> Result:
     return {"labels": labels.to_png(found)}
 
 
+def accept_given(min_person: float) -> Worker:
+    """A worker that takes the user's map as it is, or says why not."""
+
+    def accept(item: Item) -> Outputs:
+        outcome = _accepted(labels.from_png(item.inputs[0]), min_person)
+        if isinstance(outcome, BadItem):
+            raise BadItem(f"label map: {outcome}")
+        return outcome
+
+    return PerItem(accept)
+
+
 def run(job: Job) -> None:
     """Write the shards of label maps, `quarantine.csv` and the sheet."""
     settings = job.domain.parsing
-    images = ShardReader(artifact("crop", job.item, "images"))
-    given = ShardReader(artifact("crop", job.item, "labels")) if settings.use_labels else {}
-    maps, set_aside = {}, []
-    for name in given:
-        outcome = _accepted(labels.from_png(given[name]), settings.min_person)
-        if isinstance(outcome, BadItem):
-            set_aside.append((name, f"label map: {outcome}"))
-        else:
-            maps[name] = outcome["labels"]
-
-    left = [name for name in images if name not in given]
+    images = ShardReader(artifact("crop", job.item, "images"), job.memo)
+    maps_given = ShardReader(artifact("crop", job.item, "labels"), job.memo).contents if settings.use_labels else {}
+    given = job.map(
+        (Item(name, (content,)) for name, content in maps_given.items()),
+        partial(accept_given, settings.min_person),
+        settings=("given", settings.min_person),
+        total=len(maps_given),
+    )
+    left = {name: content for name, content in images.contents.items() if name not in maps_given}
     weights = weights_file(settings.weights, f"domains.{job.item}.parsing.weights")
     found = job.map(
-        (Item(name, (images[name],)) for name in left),
+        (Item(name, (content,)) for name, content in left.items()),
         partial(make_worker, weights, settings.vocabulary, settings.min_person),
         settings=(BATCH, settings.vocabulary, settings.min_person),
         weights=weights,
         batch=BATCH,
         total=len(left),
     )
-    maps |= {name: found[name]["labels"] for name in found.keys}
-    set_aside += found.set_aside
+    maps = given.contents("labels") | found.contents("labels")
+    set_aside = given.set_aside + found.set_aside
     limit, key = settings.max_quarantined, f"domains.{job.item}.parsing.max_quarantined"
     quarantine.enforce(set_aside, total=len(images), limit=limit, key=key)
     quarantine.write(artifact("parsing", job.item, "quarantine.csv"), set_aside)
-    write_shards(artifact("parsing", job.item, "labels"), maps, shards=settings.shards, suffix=".png")
+    write_shards(artifact("parsing", job.item, "labels"), maps, shards=settings.shards, suffix=".png", memo=job.memo)
 
     ids = sheets.choose(maps, 12)
     shown = {name: decode(images[name]) for name in ids}
     sheets.write_sheet(
         sheet("parsing", job.item),
         f"Parsing · {job.item}",
-        [sheets.label_maps(shown, {name: labels.from_png(maps[name]) for name in ids})],
-        subtitle=f"{len(ids)} of {len(maps)} pictures; {len(maps) - len(found)} maps came with them",
+        [sheets.label_maps(shown, {name: labels.from_png(maps[name].read()) for name in ids})],
+        subtitle=f"{len(ids)} of {len(maps)} pictures; {len(given)} maps came with them",
     )

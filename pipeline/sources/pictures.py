@@ -2,7 +2,6 @@
 
 import functools
 import io
-import tarfile
 import warnings
 from pathlib import Path
 
@@ -10,39 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipeline.errors import BadItem
+from pipeline.archives import Member, list_members, place_of
+from pipeline.errors import BadItem, UserError
 
 # Orientations of EXIF that exchange width and height.
 _TURNED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 
 
-def load_picture(raw: Path, path: str) -> bytes:
-    """The bytes of the file `raw/path` or of a member of a tar, `images/03.tar/p03_2.png`; BadItem says why not."""
-    file = raw / path
+def check_path(path: str) -> None:
+    """BadItem when the path of a picture leads out of the raw folder."""
     if Path(path).is_absolute() or ".." in Path(path).parts:
         raise BadItem(f"the path {path!r} leaves the raw folder")
+
+
+def load_picture(raw: Path, path: str) -> bytes:
+    """The bytes of `raw/path`, a file or a member of an archive, `images/03.tar/p03_2.png`; BadItem says why not."""
+    check_path(path)
+    archive, name = place_of(raw / path)
     try:
-        if ".tar/" in path and not file.is_file():
-            archive, _, member = path.partition(".tar/")
-            tar = raw / f"{archive}.tar"
-            state = tar.stat()
-            offset, size = _members(tar, state.st_mtime_ns, state.st_size)[member]
-            with tar.open("rb") as handle:
-                handle.seek(offset)
-                return handle.read(size)
-        return file.read_bytes()
+        if not name:
+            return archive.read_bytes()
+        state = archive.stat()
+        return _members(archive, state.st_mtime_ns, state.st_size)[name].content(archive).reader()
     except KeyError:
         raise BadItem(f"{path}: the archive has no such member") from None
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, UserError) as error:
         raise BadItem(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 @functools.lru_cache(maxsize=256)
-def _members(tar: Path, mtime_ns: int, size: int) -> dict[str, tuple[int, int]]:
-    """Place of each member; the time and size of the archive are part of the key, so a new one is read anew."""
-    with tarfile.open(tar) as archive:
-        return {member.name: (member.offset_data, member.size) for member in archive if member.isfile()}
+def _members(archive: Path, mtime_ns: int, size: int) -> dict[str, Member]:
+    """The members by name; time and size of the archive are part of the key, so a new one is read anew."""
+    return {member.name: member for member in list_members(archive)}
 
 
 def check_picture(data: bytes, *, min_size_px: int, max_pixels: int) -> NDArray[np.uint8]:
