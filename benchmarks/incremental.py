@@ -1,0 +1,125 @@
+"""What one more picture costs: the data stages from nothing, and again with one picture added.
+
+    python benchmarks/incremental.py [--pictures 500 1000 2000] [--archive] [--size 44 64]
+
+Each run clones the project into a temporary folder, makes that many small pictures with joints and label maps (so that
+no network is measured), and times `dvc repro pack@source` from nothing, with nothing changed, and with one picture
+added. `--archive` puts them into one zip that is read in place.
+"""
+
+import argparse
+import io
+import os
+import subprocess
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parent.parent
+POSES = 5
+
+
+def make_picture(number: int, size: tuple[int, int]) -> tuple[bytes, bytes, str]:
+    """(JPEG, PNG of labels, annotation line) of a coloured figure of blocks."""
+    width, height = size
+    dice = np.random.default_rng(number)
+    labels = np.zeros((height, width), np.uint8)
+    left = int(dice.integers(2, width // 2))
+    for label, (top, bottom) in {2: (0.1, 0.25), 3: (0.25, 0.6), 4: (0.6, 0.95)}.items():
+        labels[int(top * height) : int(bottom * height), left : left + width // 3] = label
+    picture = Image.fromarray(dice.integers(0, 256, (8, 3), np.uint8)[labels])
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=90)
+    Image.fromarray(labels).save(png, "PNG")
+    ys = [int(y) for y in dice.integers(0, height, 18)]
+    xs = [int(x) for x in dice.integers(0, width, 18)]
+    return jpeg.getvalue(), png.getvalue(), f"{name_of(number)}.jpg: {ys}: {xs}"
+
+
+def name_of(number: int) -> str:
+    return f"p{number // POSES:06d}_{number % POSES}"
+
+
+def files_of(numbers: range, size: tuple[int, int]) -> Iterator[tuple[str, bytes]]:
+    lines = ["name:keypoints_y:keypoints_x"]
+    for number in numbers:
+        jpeg, png, line = make_picture(number, size)
+        lines.append(line)
+        yield f"{name_of(number)}.jpg", jpeg
+        yield f"labels/{name_of(number)}.png", png
+    yield "annotation.csv", ("\n".join(lines) + "\n").encode()
+
+
+def write_raw(raw: Path, count: int, size: tuple[int, int], *, archive: bool) -> Path:
+    """Write the raw pictures, or add the last one to them; the path for `domains.source.raw`."""
+    if archive:
+        path = raw.with_suffix(".zip")
+        with zipfile.ZipFile(path, "w") as packed:
+            for name, data in files_of(range(count), size):
+                packed.writestr(zipfile.ZipInfo(name), data)
+        return path
+    is_new = not raw.is_dir()
+    (raw / "labels").mkdir(parents=True, exist_ok=True)
+    for name, data in files_of(range(count), size):
+        if is_new or name == "annotation.csv" or not (raw / name).exists():
+            (raw / name).write_bytes(data)
+    return raw
+
+
+def repro(project: Path) -> float:
+    """Seconds of `dvc repro pack@source`."""
+    start = time.perf_counter()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    run = subprocess.run(
+        ["dvc", "repro", "pack@source"], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        raise SystemExit(run.stdout + run.stderr)
+    return time.perf_counter() - start
+
+
+def set_up(folder: Path, raw: Path, size: tuple[int, int]) -> Path:
+    project = folder / "project"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    yaml = YAML()
+    params = yaml.load((project / "params.yaml").read_text())
+    source = params["domains"]["source"]
+    source["raw"], source["ingest"]["source"], source["ingest"]["min_size_px"] = str(raw), "folder", 32
+    for domain in params["domains"].values():
+        domain["crop"]["width"], domain["crop"]["height"] = size
+    with (project / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+    return project
+
+
+def measure(count: int, size: tuple[int, int], *, archive: bool) -> tuple[float, float, float]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        raw = write_raw(folder / "raw", count, size, archive=archive)
+        project = set_up(folder, raw, size)
+        whole = repro(project)
+        nothing = repro(project)
+        write_raw(folder / "raw", count + 1, size, archive=archive)
+        return whole, nothing, repro(project)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, nargs="+", default=[500, 1000, 2000])
+    parser.add_argument("--archive", action="store_true", help="one zip instead of loose files")
+    parser.add_argument("--size", type=int, nargs=2, default=(44, 64), metavar=("WIDTH", "HEIGHT"))
+    options = parser.parse_args()
+    print(f"{'pictures':>9} {'from nothing':>13} {'no change':>10} {'one added':>10} {'share':>7}")
+    for count in options.pictures:
+        whole, nothing, added = measure(count, tuple(options.size), archive=options.archive)
+        print(f"{count:9,} {whole:11.1f} s {nothing:8.1f} s {added:8.1f} s {added / whole:7.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
