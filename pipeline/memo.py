@@ -174,7 +174,8 @@ class Memo:
 
     def size(self) -> int:
         """Bytes on the disk."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        paths = [*(self.folder / "files").iterdir(), *self.folder.glob("index.sqlite*")]
+        return sum(path.stat().st_size for path in paths if path.suffix != ".sqlite-shm")
 
     def prune(self, max_bytes: int) -> int:
         """Remove what was not used for longest until the store is no larger than `max_bytes`; the bytes removed."""
@@ -191,7 +192,7 @@ class Memo:
                 self._file(key).unlink(missing_ok=True)
             self._db.execute(f"DELETE FROM {table} WHERE rowid = ?", (row_id,))
             excess -= weight
-        self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        self._db.executescript("PRAGMA incremental_vacuum")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return before - self.size()
 

@@ -32,6 +32,11 @@ from pipeline.params import Domain, Params
 T = TypeVar("T")
 
 
+def cache_folder() -> Path:
+    """The folder for what is no artifact: shared by all experiments of the project, deletable at any time."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".cache"
+
+
 @dataclass
 class Job:
     """What a stage is run with: its name, its item (a domain or a method; empty without), and the parameters."""
@@ -48,8 +53,8 @@ class Job:
 
     @property
     def cache(self) -> Path:
-        """The folder for what is no artifact: shared by all experiments of the project, deletable at any time."""
-        return Path(os.environ.get("DVC_ROOT", ".")) / ".cache"
+        """The folder for what is no artifact."""
+        return cache_folder()
 
     @cached_property
     def memo(self) -> Memo:
