@@ -134,8 +134,28 @@ class Pack:
                 self.persons: list[str] = list(file["persons"].asstr()[:])
                 self.keypoints: NDArray[np.float32] = file["keypoints"][:]
                 self._pairs = {split: file[f"pairs/{split}"][:] for split in SPLITS}
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a readable pack ({error}); run `dvc repro pack` again") from error
+                self._check(file)
+        except UserError:
+            raise
+        # A damaged or foreign file can end in nearly any error of the library's.
+        except Exception as error:
+            raise UserError(f"{path}: not a readable pack ({error}); run `dvc repro pack@{self.path.stem}`") from error
+
+    def _check(self, file: h5py.File) -> None:
+        """ValueError where the parts of the file do not belong together."""
+        height, width = self.size[::-1]
+        if file["images"].shape != (len(self), height, width, 3):
+            raise ValueError(f"{len(self)} names, images of shape {file['images'].shape}")
+        for name, found in (
+            ("persons", self.persons),
+            ("keypoints", self.keypoints),
+            *((name, file[name]) for name in ("heatmaps", "parsing", "mask", "edges")),
+        ):
+            if len(found) != len(self):
+                raise ValueError(f"{len(self)} names, {len(found)} {name}")
+        for split, rows in self._pairs.items():
+            if rows.shape[1:] != (2,) or (rows < 0).any() or (rows >= len(self)).any():
+                raise ValueError(f"pairs/{split} name rows that are not there")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -173,7 +193,12 @@ class Pack:
         # An HDF5 handle does not survive a fork, so each process opens its own.
         if self._handle is None or self._handle[0] != os.getpid():
             self._handle = (os.getpid(), h5py.File(self.path, "r"))
-        data: Bytes = self._handle[1][name][row]
+        try:
+            data: Bytes = self._handle[1][name][row]
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: {name} of row {row} is damaged ({error}); run `dvc repro pack@{self.path.stem}`"
+            ) from error
         return data
 
     def __getstate__(self) -> dict[str, Any]:

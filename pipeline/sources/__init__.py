@@ -30,4 +30,5 @@ def read(kind: str, raw: Path, options: Options | None = None) -> RawSource:
     try:
         return SOURCES[kind](raw, options)
     except OSError as error:
-        raise UserError(f"{error.filename or raw} cannot be read: {error.strerror or error}") from error
+        reason = f"{error.filename or raw} cannot be read: {error.strerror or error}"
+        raise UserError(f"{reason}; mend or remove it, or set {key}.raw to another folder") from error

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from PIL import Image
 
 from pipeline.errors import BadItem
 from pipeline.people.labels import LabelMap, from_png, merge
@@ -18,16 +19,27 @@ def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, i
     BadItem names file, value and remedy.
     """
     try:
-        labels = _from_npy(data) if path.lower().endswith(".npy") else from_png(data)
-        if labels.shape != (size[1], size[0]):
-            sizes = f"{labels.shape[1]}x{labels.shape[0]}, its picture {size[0]}x{size[1]}"
+        is_array = path.lower().endswith(".npy")
+        labels = _from_npy(data) if is_array else None
+        found = (labels.shape[1], labels.shape[0]) if labels is not None else _png_size(data)
+        if found != size:
+            sizes = f"{found[0]}x{found[1]}, its picture {size[0]}x{size[1]}"
             raise BadItem(f"{path}: the label map is {sizes}; they must be of one size")
-        return merge(labels, vocabulary)
+        return merge(from_png(data) if labels is None else labels, vocabulary)
     except BadItem:
         raise
     # As with pictures, a decoder may raise nearly anything on damaged bytes.
     except Exception as error:
         raise BadItem(f"{path}: {error}; mend the map, or set ingest.vocabulary to the one it is written in") from error
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """(width, height) from the header: nothing is decoded of a map that is far larger than its picture."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            return picture.size
+    except Image.UnidentifiedImageError:
+        raise ValueError(f"not a PNG: the file begins with {data[:16]!r}") from None
 
 
 def _from_npy(data: bytes) -> LabelMap:

@@ -16,6 +16,9 @@ from pipeline.errors import BadItem
 _TURNED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 
+# Pillow knows many more, some of which start other programs; an MPO is a kind of JPEG.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+
 
 def load_picture(raw: Path, path: str) -> bytes:
     """The bytes of the file `raw/path` or of a member of a tar, `images/03.tar/p03_2.png`; BadItem says why not."""
@@ -57,14 +60,14 @@ def check_picture(data: bytes, *, min_size_px: int, max_pixels: int) -> NDArray[
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 _check_header(picture, min_size_px=min_size_px, max_pixels=max_pixels)
                 picture.load()
                 return _to_rgb(ImageOps.exif_transpose(picture))
     except BadItem:
         raise
     except Image.UnidentifiedImageError:
-        raise BadItem(f"not a picture: the file begins with {data[:16]!r}") from None
+        raise BadItem(f"not a picture: the file begins with {data[:16]!r}; save it as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise BadItem(f"more than max_pixels ({max_pixels}) pixels by its header") from None
     except Exception as error:
@@ -101,7 +104,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 turned = picture.getexif().get(_ORIENTATION) in _TURNED
                 return (picture.height, picture.width) if turned else picture.size
     except Exception as error:
