@@ -20,12 +20,12 @@ def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, i
     """
     try:
         is_array = path.lower().endswith(".npy")
-        labels = _from_npy(data) if is_array else None
-        found = (labels.shape[1], labels.shape[0]) if labels is not None else _png_size(data)
+        # From the header: nothing is decoded of a map that is far larger than its picture.
+        found = _npy_size(data) if is_array else _png_size(data)
         if found != size:
             sizes = f"{found[0]}x{found[1]}, its picture {size[0]}x{size[1]}"
             raise BadItem(f"{path}: the label map is {sizes}; they must be of one size")
-        return merge(from_png(data) if labels is None else labels, vocabulary)
+        return merge(_from_npy(data) if is_array else from_png(data), vocabulary)
     except BadItem:
         raise
     # As with pictures, a decoder may raise nearly anything on damaged bytes.
@@ -34,7 +34,7 @@ def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, i
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the header: nothing is decoded of a map that is far larger than its picture."""
+    """(width, height); ValueError when this is no PNG."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             return picture.size
@@ -42,12 +42,24 @@ def _png_size(data: bytes) -> tuple[int, int]:
         raise ValueError(f"not a PNG: the file begins with {data[:16]!r}") from None
 
 
+def _npy_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of a two-dimensional array of numbers; ValueError when this is none."""
+    stream = io.BytesIO(data)
+    is_first = np.lib.format.read_magic(stream) == (1, 0)
+    read_header = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, _, kind = read_header(stream)
+    if len(shape) != 2:
+        raise ValueError(f"a label map has two dimensions, not {shape}")
+    # An array of objects is a pickle, which could run anything.
+    if kind.kind not in "iufb":
+        raise ValueError(f"labels are whole numbers, not {kind}")
+    return shape[1], shape[0]
+
+
 def _from_npy(data: bytes) -> LabelMap:
-    """Whole numbers 0..255 of a two-dimensional array; never runs a pickle."""
+    """Whole numbers 0..255; never runs a pickle."""
     labels = np.load(io.BytesIO(data), allow_pickle=False)
-    if not isinstance(labels, np.ndarray) or labels.ndim != 2:
-        raise ValueError(f"a label map has two dimensions, not {getattr(labels, 'shape', 'an archive')}")
-    if labels.dtype.kind not in "iufb" or not np.isfinite(labels).all() or (labels != np.rint(labels)).any():
+    if not np.isfinite(labels).all() or (labels != np.rint(labels)).any():
         raise ValueError(f"labels are whole numbers, not {labels.dtype}")
     if (bad := labels[(labels < 0) | (labels > 255)]).size:
         raise ValueError(f"{int(bad[0])} is no label of any vocabulary")

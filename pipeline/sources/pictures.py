@@ -67,7 +67,7 @@ def check_picture(data: bytes, *, min_size_px: int, max_pixels: int) -> NDArray[
     except BadItem:
         raise
     except Image.UnidentifiedImageError:
-        raise BadItem(f"not a picture: the file begins with {data[:16]!r}; save it as PNG or JPEG") from None
+        raise BadItem(f"not a picture that can be read: it begins with {data[:16]!r}; save it as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise BadItem(f"more than max_pixels ({max_pixels}) pixels by its header") from None
     except Exception as error:
