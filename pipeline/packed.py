@@ -114,6 +114,16 @@ def _describe(file: h5py.File, *, size: tuple[int, int], sigma_px: float, source
     file.attrs["source"] = source
 
 
+def _check(file: h5py.File) -> None:
+    """ValueError or KeyError where a part is missing or does not belong to the others; nothing is read of them."""
+    count, width, height = len(file["names"]), int(file.attrs["width"]), int(file.attrs["height"])
+    planes = {name: (count, height, width) for name in ("parsing", "mask", "edges")}
+    joints = {"keypoints": (count, len(JOINTS), 3), "heatmaps": (count, len(JOINTS), height, width)}
+    for name, shape in ({"persons": (count,), "images": (count, height, width, 3)} | planes | joints).items():
+        if file[name].shape != shape:
+            raise ValueError(f"{name} has shape {file[name].shape} instead of {shape}")
+
+
 class Pack:
     """Map-style reader of a pack; opens the file at first use, once per process, and may be pickled.
 
@@ -129,33 +139,19 @@ class Pack:
                     raise UserError(
                         f"{path}: schema {file.attrs.get('schema')}, this version reads {SCHEMA}; pack it again"
                     )
+                _check(file)
                 self.attributes = dict(file.attrs)
                 self.names: list[str] = list(file["names"].asstr()[:])
                 self.persons: list[str] = list(file["persons"].asstr()[:])
                 self.keypoints: NDArray[np.float32] = file["keypoints"][:]
                 self._pairs = {split: file[f"pairs/{split}"][:] for split in SPLITS}
-                self._check(file)
+            if any(((rows < 0) | (rows >= len(self))).any() for rows in self._pairs.values()):
+                raise ValueError("pairs name rows that are not there")
         except UserError:
             raise
         # A damaged or foreign file can end in nearly any error of the library's.
         except Exception as error:
             raise UserError(f"{path}: not a readable pack ({error}); run `dvc repro pack@{self.path.stem}`") from error
-
-    def _check(self, file: h5py.File) -> None:
-        """ValueError where the parts of the file do not belong together."""
-        height, width = self.size[::-1]
-        if file["images"].shape != (len(self), height, width, 3):
-            raise ValueError(f"{len(self)} names, images of shape {file['images'].shape}")
-        for name, found in (
-            ("persons", self.persons),
-            ("keypoints", self.keypoints),
-            *((name, file[name]) for name in ("heatmaps", "parsing", "mask", "edges")),
-        ):
-            if len(found) != len(self):
-                raise ValueError(f"{len(self)} names, {len(found)} {name}")
-        for split, rows in self._pairs.items():
-            if rows.shape[1:] != (2,) or (rows < 0).any() or (rows >= len(self)).any():
-                raise ValueError(f"pairs/{split} name rows that are not there")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -44,10 +44,12 @@ def _png_size(data: bytes) -> tuple[int, int]:
 
 def _npy_size(data: bytes) -> tuple[int, int]:
     """(width, height) of a two-dimensional array of numbers; ValueError when this is none."""
-    stream = io.BytesIO(data)
-    is_first = np.lib.format.read_magic(stream) == (1, 0)
-    read_header = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
-    shape, _, kind = read_header(stream)
+    stream, form = io.BytesIO(data), np.lib.format
+    try:
+        is_first = form.read_magic(stream) == (1, 0)
+        shape, _, kind = (form.read_array_header_1_0 if is_first else form.read_array_header_2_0)(stream)
+    except ValueError:
+        raise ValueError(f"not an array of NumPy's: the file begins with {data[:16]!r}") from None
     if len(shape) != 2:
         raise ValueError(f"a label map has two dimensions, not {shape}")
     # An array of objects is a pickle, which could run anything.
