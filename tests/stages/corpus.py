@@ -105,7 +105,7 @@ class Trap:
         self.path = str(path)
 
     def __reduce__(self):
-        return (os.mkdir, (self.path,))
+        return (os.makedirs, (self.path, 0o777, True))
 
 
 def malicious(path):
