@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.sources.entries import Entry, Options, RawSource
 
 COLUMNS = ("id", "person", "pose", "split")
+SPLITS = ("train", "val", "test")
 
 
 def read(raw: Path, options: Options) -> RawSource:
@@ -24,6 +25,8 @@ def read(raw: Path, options: Options) -> RawSource:
         raise UserError(f"{raw / 'truth.parquet'} cannot be read ({error}); {remedy}") from error
     if missing := [column for column in COLUMNS if column not in table]:
         raise UserError(f"{raw / 'truth.parquet'} has no column '{missing[0]}'; {remedy}")
+    if unknown := [split for split in table["split"].dropna() if split not in SPLITS]:
+        raise UserError(f"{raw / 'truth.parquet'} has a split {unknown[0]!r} instead of {', '.join(SPLITS)}; {remedy}")
     members = _members(raw, remedy)
     entries, set_aside = [], []
     for row in table.sort_values("id").itertuples():

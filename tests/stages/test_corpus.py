@@ -176,10 +176,15 @@ def figures(tmp_path, monkeypatch, capsys):
     return run
 
 
-def _other_columns(data):
-    buffer = io.BytesIO()
-    pd.read_parquet(io.BytesIO(data)).drop(columns="person").to_parquet(buffer)
-    return buffer.getvalue()
+def _table(change):
+    """A change of the bytes from one of the table in them."""
+
+    def changed(data):
+        buffer = io.BytesIO()
+        change(pd.read_parquet(io.BytesIO(data))).to_parquet(buffer)
+        return buffer.getvalue()
+
+    return changed
 
 
 @pytest.mark.parametrize(
@@ -188,7 +193,8 @@ def _other_columns(data):
         ("truth.parquet", lambda data: data[: len(data) // 2], "truth.parquet cannot be read"),
         ("truth.parquet", lambda data: b"<html>", "truth.parquet cannot be read"),
         ("truth.parquet", lambda data: corpus.malicious("sprung"), "truth.parquet cannot be read"),
-        ("truth.parquet", _other_columns, "no column 'person'"),
+        ("truth.parquet", _table(lambda table: table.drop(columns="person")), "no column 'person'"),
+        ("truth.parquet", _table(lambda table: table.assign(split="tset")), "split 'tset' instead of train"),
         ("images/00.tar", lambda data: b"<html>" * 999, "00.tar cannot be read as a tar archive"),
         ("images/00.tar", lambda data: data, "holds no pictures"),
     ],
