@@ -1,6 +1,7 @@
 """Label maps that come with pictures: indexed or grey PNG, or .npy, in one of the field's vocabularies."""
 
 import io
+import warnings
 
 import numpy as np
 from PIL import Image
@@ -36,8 +37,11 @@ def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, i
 def _png_size(data: bytes) -> tuple[int, int]:
     """(width, height); ValueError when this is no PNG."""
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            return picture.size
+        with warnings.catch_warnings():
+            # Of sizes that would be too much to decode; this one is compared with the picture's first.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+                return picture.size
     except Image.UnidentifiedImageError:
         raise ValueError(f"not a PNG: the file begins with {data[:16]!r}") from None
 

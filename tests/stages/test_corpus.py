@@ -98,6 +98,7 @@ def test_good_neighbours_are_untouched(outcome):
 
 def test_no_traceback_reached_the_user_and_nothing_was_run(outcome):
     assert "Traceback" not in outcome.output
+    assert "Warning" not in outcome.output
     assert not list(outcome.project.folder.parent.rglob("sprung"))
 
 
