@@ -114,6 +114,16 @@ def _describe(file: h5py.File, *, size: tuple[int, int], sigma_px: float, source
     file.attrs["source"] = source
 
 
+def _check(file: h5py.File) -> None:
+    """ValueError or KeyError where a part is missing or does not belong to the others; nothing is read of them."""
+    count, width, height = len(file["names"]), int(file.attrs["width"]), int(file.attrs["height"])
+    planes = {name: (count, height, width) for name in ("parsing", "mask", "edges")}
+    joints = {"keypoints": (count, len(JOINTS), 3), "heatmaps": (count, len(JOINTS), height, width)}
+    for name, shape in ({"persons": (count,), "images": (count, height, width, 3)} | planes | joints).items():
+        if file[name].shape != shape:
+            raise ValueError(f"{name} has shape {file[name].shape} instead of {shape}")
+
+
 class Pack:
     """Map-style reader of a pack; opens the file at first use, once per process, and may be pickled.
 
@@ -129,13 +139,19 @@ class Pack:
                     raise UserError(
                         f"{path}: schema {file.attrs.get('schema')}, this version reads {SCHEMA}; pack it again"
                     )
+                _check(file)
                 self.attributes = dict(file.attrs)
                 self.names: list[str] = list(file["names"].asstr()[:])
                 self.persons: list[str] = list(file["persons"].asstr()[:])
                 self.keypoints: NDArray[np.float32] = file["keypoints"][:]
                 self._pairs = {split: file[f"pairs/{split}"][:] for split in SPLITS}
-        except (OSError, KeyError) as error:
-            raise UserError(f"{path}: not a readable pack ({error}); run `dvc repro pack` again") from error
+            if any(((rows < 0) | (rows >= len(self))).any() for rows in self._pairs.values()):
+                raise ValueError("pairs name rows that are not there")
+        except UserError:
+            raise
+        # A damaged or foreign file can end in nearly any error of the library's.
+        except Exception as error:
+            raise UserError(f"{path}: not a readable pack ({error}); run `dvc repro pack@{self.path.stem}`") from error
 
     def __len__(self) -> int:
         return len(self.names)
@@ -173,7 +189,12 @@ class Pack:
         # An HDF5 handle does not survive a fork, so each process opens its own.
         if self._handle is None or self._handle[0] != os.getpid():
             self._handle = (os.getpid(), h5py.File(self.path, "r"))
-        data: Bytes = self._handle[1][name][row]
+        try:
+            data: Bytes = self._handle[1][name][row]
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: {name} of row {row} is damaged ({error}); run `dvc repro pack@{self.path.stem}`"
+            ) from error
         return data
 
     def __getstate__(self) -> dict[str, Any]:

@@ -24,10 +24,11 @@ def read(kind: str, raw: Path, options: Options | None = None) -> RawSource:
     key = f"domains.{options.domain}"
     if kind not in SOURCES:
         raise UserError(f"{key}.ingest.source: '{kind}' is not one of {', '.join(SOURCES)}")
-    if not raw.is_dir():
-        state = "is a file, not a folder" if raw.exists() else "does not exist"
-        raise UserError(f"{raw} {state}: set {key}.raw in params.yaml to a folder of pictures")
     try:
+        if not raw.is_dir():
+            state = "is a file, not a folder" if raw.exists() else "does not exist"
+            raise UserError(f"{raw} {state}: set {key}.raw in params.yaml to a folder of pictures")
         return SOURCES[kind](raw, options)
     except OSError as error:
-        raise UserError(f"{error.filename or raw} cannot be read: {error.strerror or error}") from error
+        reason = f"{error.filename or raw} cannot be read: {error.strerror or error}"
+        raise UserError(f"{reason}; mend or remove it, or set {key}.raw to another folder") from error

@@ -5,7 +5,6 @@ picture's own (reference: the lists of PATN, ADGAN, GFLA and PISE), so the frame
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +50,8 @@ def read_annotation(path: Path, name: str) -> tuple[list[Row], list[tuple[str, s
     header = [column.strip() for column in lines[0].split(":")]
     if missing := [column for column in COLUMNS if column not in header]:
         raise UserError(
-            f"{name}, line 1: there is no column '{missing[0]}' in {lines[0]!r}; the header must be {':'.join(COLUMNS)}"
+            f"{name}, line 1: there is no column '{missing[0]}' in {lines[0][:80]!r}; "
+            f"the header must be {':'.join(COLUMNS)}, in UTF-8"
         )
     rows, set_aside = [], []
     for number, line in enumerate(lines[1:], start=2):
@@ -83,7 +83,7 @@ def _numbers(text: str, column: str) -> list[float]:
     for value in values:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         # A coordinate beyond a million pixels is a slip of the pen, and would not survive float32.
-        if not is_number or not math.isfinite(value) or abs(value) > 1e6:
+        if not is_number or not abs(value) <= 1e6:
             raise ValueError(f"{column} holds {value!r}, which is not a pixel coordinate")
     return values
 

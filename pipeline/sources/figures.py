@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.sources.entries import Entry, Options, RawSource
 
 COLUMNS = ("id", "person", "pose", "split")
+SPLITS = ("train", "val", "test")
 
 
 def read(raw: Path, options: Options) -> RawSource:
@@ -19,10 +20,13 @@ def read(raw: Path, options: Options) -> RawSource:
     remedy = f"run `dvc repro figures@{options.domain}`, or set domains.{options.domain}.raw to rendered people"
     try:
         table = pd.read_parquet(raw / "truth.parquet")
-    except (OSError, ValueError) as error:
+    # As with pictures, a reader of tables or archives may raise nearly anything on damaged bytes.
+    except Exception as error:
         raise UserError(f"{raw / 'truth.parquet'} cannot be read ({error}); {remedy}") from error
     if missing := [column for column in COLUMNS if column not in table]:
         raise UserError(f"{raw / 'truth.parquet'} has no column '{missing[0]}'; {remedy}")
+    if unknown := [split for split in table["split"].dropna() if split not in SPLITS]:
+        raise UserError(f"{raw / 'truth.parquet'} has a split {unknown[0]!r} instead of {', '.join(SPLITS)}; {remedy}")
     members = _members(raw, remedy)
     entries, set_aside = [], []
     for row in table.sort_values("id").itertuples():
@@ -45,6 +49,6 @@ def _members(raw: Path, remedy: str) -> dict[str, str]:
         try:
             with tarfile.open(path) as tar:
                 found.update({name.rpartition(".")[0]: f"images/{path.name}/{name}" for name in tar.getnames()})
-        except tarfile.TarError as error:
-            raise UserError(f"{path} is not a tar archive ({error}); {remedy}") from error
+        except Exception as error:
+            raise UserError(f"{path} cannot be read as a tar archive ({error}); {remedy}") from error
     return found

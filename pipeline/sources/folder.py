@@ -11,7 +11,6 @@ All match pictures by name; the extension does not count. Hidden files are no pa
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -34,6 +33,9 @@ PICTURE_FOLDERS = ("images", "img")
 
 # Enough to see which frame joints are counted in; reading every header of a large folder takes minutes.
 _FRAME_SAMPLE = 64
+
+# Any file may be called .csv, and have no line break.
+_LONGEST_HEADER = 10_000
 
 
 @dataclass
@@ -80,23 +82,22 @@ def _look(raw: Path) -> _Found:
     """Walk the folder once; where there is an images/ or img/, pictures elsewhere do not count."""
     found = _Found()
     ignored: Counter[str] = Counter()
-    for path, is_link in _walk(raw, ""):
+    for path, reason in _walk(raw):
         pure = PurePosixPath(path)
-        suffix, folders = pure.suffix.lower(), {part.lower() for part in pure.parts[:-1]}
+        suffix, in_labels = pure.suffix.lower(), any(part.lower() in label_maps.FOLDERS for part in pure.parts[:-1])
         if not _is_plain(path):
             found.set_aside.append(
                 (ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file")
             )
-        elif is_link:
-            found.set_aside.append((path, "a link: copy the file itself into the folder (`cp -L`)"))
+        elif reason:
+            found.set_aside.append((path, reason))
         elif suffix == ".csv" and annotations.is_annotation(header := _header(raw / path)):
             found.annotations.append(path)
         elif suffix == ".csv" and pair_lists.is_pair_list(header):
             found.pair_lists.append(path)
-        elif folders & set(label_maps.FOLDERS):
-            if suffix in label_maps.SUFFIXES:
-                found.labels.append(path)
-        elif suffix in PICTURE_SUFFIXES:
+        elif in_labels and suffix in label_maps.SUFFIXES:
+            found.labels.append(path)
+        elif suffix in PICTURE_SUFFIXES and not in_labels:
             found.pictures.append(path)
         else:
             ignored[pure.name if suffix in ("", ".csv") else suffix] += 1
@@ -118,20 +119,31 @@ def _has_home(path: str) -> bool:
     return any(part in PICTURE_FOLDERS for part in path.split("/")[:-1])
 
 
-def _walk(raw: Path, inside: str) -> Iterator[tuple[str, bool]]:
-    """(relative path, is a link) of every visible file, sorted; links are named, never followed."""
-    with os.scandir(raw / inside) as listing:
-        items = sorted(listing, key=lambda item: item.name)
-    for item in items:
-        path = f"{inside}/{item.name}" if inside else item.name
-        if item.name.startswith((".", "__MACOSX")):
+def _walk(raw: Path) -> list[tuple[str, str]]:
+    """(relative path, why it cannot be used or nothing) of every visible file, sorted.
+
+    Links are named, never followed, and what is no ordinary file is never opened: reading a pipe would wait for ever.
+    """
+    found, folders = [], [""]
+    while folders:
+        inside = folders.pop()
+        try:
+            with os.scandir(raw / inside) as listing:
+                items = [item for item in listing if not item.name.startswith((".", "__MACOSX"))]
+        except OSError as error:
+            if not inside:
+                raise
+            found.append((inside, f"the folder cannot be read ({error.strerror}): make it readable or remove it"))
             continue
-        if item.is_symlink():
-            yield path, True
-        elif item.is_dir():
-            yield from _walk(raw, path)
-        else:
-            yield path, False
+        for item in items:
+            path = f"{inside}/{item.name}" if inside else item.name
+            if item.is_symlink():
+                found.append((path, "a link: copy the file itself into the folder (`cp -L`)"))
+            elif item.is_dir():
+                folders.append(path)
+            else:
+                found.append((path, "" if item.is_file() else "a pipe, socket or device, no file: remove it"))
+    return sorted(found, key=lambda entry: entry[0].split("/"))
 
 
 def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
@@ -141,7 +153,9 @@ def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
         *folders, name = path.split("/")
         item_id = without_suffix("/".join([*(part for part in folders if part not in PICTURE_FOLDERS), name]))
         split, stem = split_of_folder(item_id)
-        if is_distractor(item_id):
+        if not PurePosixPath(f"/{item_id}").name.strip():
+            set_aside.append((path, "the name is blank: rename the file"))
+        elif is_distractor(item_id):
             set_aside.append((path, "a Market-1501 distractor (person -1 or 0000) shows no one to pair"))
         elif item_id in entries:
             set_aside.append((path, f"has the same name as {entries[item_id].path}: rename or remove one"))
@@ -151,8 +165,9 @@ def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
 
 
 def _header(path: Path) -> str:
+    """The first line; of a table in UTF-16 as well, so that its reader refuses it by name."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline()
+        return file.readline(_LONGEST_HEADER).replace("\0", "")
 
 
 def _annotations(
@@ -216,12 +231,16 @@ def _pairs(raw: Path, tables: list[str], names: Names) -> tuple[pair_lists.Pairs
 
 def _label_paths(labels: list[str], names: Names) -> tuple[dict[str, str], list[str]]:
     paths: dict[str, str] = {}
-    strays = []
+    strays, doubles = [], []
     for path in labels:
         parts = path.split("/")
         rest = [part for part in parts[:-1] if part.lower() not in label_maps.FOLDERS]
         try:
-            paths.setdefault(names.find("/".join([*rest, parts[-1]])), path)
+            if paths.setdefault(names.find("/".join([*rest, parts[-1]])), path) != path:
+                doubles.append(path)
         except LookupError:
             strays.append(path)
-    return paths, [f"{len(strays)} label maps fit no picture, the first: {strays[0]}"] if strays else []
+    notes = [f"{len(strays)} label maps fit no picture, the first: {strays[0]}"] if strays else []
+    if doubles:
+        notes.append(f"{len(doubles)} label maps are of pictures that have one already, the first: {doubles[0]}")
+    return paths, notes

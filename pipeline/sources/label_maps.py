@@ -1,8 +1,10 @@
 """Label maps that come with pictures: indexed or grey PNG, or .npy, in one of the field's vocabularies."""
 
 import io
+import warnings
 
 import numpy as np
+from PIL import Image
 
 from pipeline.errors import BadItem
 from pipeline.people.labels import LabelMap, from_png, merge
@@ -18,11 +20,13 @@ def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, i
     BadItem names file, value and remedy.
     """
     try:
-        labels = _from_npy(data) if path.lower().endswith(".npy") else from_png(data)
-        if labels.shape != (size[1], size[0]):
-            sizes = f"{labels.shape[1]}x{labels.shape[0]}, its picture {size[0]}x{size[1]}"
+        is_array = path.lower().endswith(".npy")
+        # From the header: nothing is decoded of a map that is far larger than its picture.
+        found = _npy_size(data) if is_array else _png_size(data)
+        if found != size:
+            sizes = f"{found[0]}x{found[1]}, its picture {size[0]}x{size[1]}"
             raise BadItem(f"{path}: the label map is {sizes}; they must be of one size")
-        return merge(labels, vocabulary)
+        return merge(_from_npy(data) if is_array else from_png(data), vocabulary)
     except BadItem:
         raise
     # As with pictures, a decoder may raise nearly anything on damaged bytes.
@@ -30,12 +34,38 @@ def decode_labels(data: bytes, path: str, *, vocabulary: str, size: tuple[int, i
         raise BadItem(f"{path}: {error}; mend the map, or set ingest.vocabulary to the one it is written in") from error
 
 
+def _png_size(data: bytes) -> tuple[int, int]:
+    """(width, height); ValueError when this is no PNG."""
+    try:
+        with warnings.catch_warnings():
+            # Of sizes that would be too much to decode; this one is compared with the picture's first.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+                return picture.size
+    except Image.UnidentifiedImageError:
+        raise ValueError(f"not a PNG: the file begins with {data[:16]!r}") from None
+
+
+def _npy_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of a two-dimensional array of numbers; ValueError when this is none."""
+    stream, form = io.BytesIO(data), np.lib.format
+    try:
+        is_first = form.read_magic(stream) == (1, 0)
+        shape, _, kind = (form.read_array_header_1_0 if is_first else form.read_array_header_2_0)(stream)
+    except ValueError:
+        raise ValueError(f"not an array of NumPy's: the file begins with {data[:16]!r}") from None
+    if len(shape) != 2:
+        raise ValueError(f"a label map has two dimensions, not {shape}")
+    # An array of objects is a pickle, which could run anything.
+    if kind.kind not in "iufb":
+        raise ValueError(f"labels are whole numbers, not {kind}")
+    return shape[1], shape[0]
+
+
 def _from_npy(data: bytes) -> LabelMap:
-    """Whole numbers 0..255 of a two-dimensional array; never runs a pickle."""
+    """Whole numbers 0..255; never runs a pickle."""
     labels = np.load(io.BytesIO(data), allow_pickle=False)
-    if not isinstance(labels, np.ndarray) or labels.ndim != 2:
-        raise ValueError(f"a label map has two dimensions, not {getattr(labels, 'shape', 'an archive')}")
-    if labels.dtype.kind not in "iufb" or not np.isfinite(labels).all() or (labels != np.rint(labels)).any():
+    if not np.isfinite(labels).all() or (labels != np.rint(labels)).any():
         raise ValueError(f"labels are whole numbers, not {labels.dtype}")
     if (bad := labels[(labels < 0) | (labels > 255)]).size:
         raise ValueError(f"{int(bad[0])} is no label of any vocabulary")

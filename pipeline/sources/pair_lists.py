@@ -32,7 +32,8 @@ def read_pairs(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
         header = [cell.lower() for cell in _cells(next(file))]
         if missing := [column for column in COLUMNS if column not in header]:
             raise UserError(
-                f"{name}, line 1: there is no column '{missing[0]}' in {','.join(header)!r}; the header must be from,to"
+                f"{name}, line 1: there is no column '{missing[0]}' in {','.join(header)[:80]!r}; "
+                "the header must be from,to, in UTF-8"
             )
         start, end = (header.index(column) for column in COLUMNS)
         for number, line in enumerate(file, start=2):

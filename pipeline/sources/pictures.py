@@ -16,6 +16,9 @@ from pipeline.errors import BadItem, UserError
 _TURNED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 
+# Pillow knows many more, some of which start other programs; an MPO is a kind of JPEG.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+
 
 def check_path(path: str) -> None:
     """BadItem when the path of a picture leads out of the raw folder."""
@@ -56,14 +59,14 @@ def check_picture(data: bytes, *, min_size_px: int, max_pixels: int) -> NDArray[
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 _check_header(picture, min_size_px=min_size_px, max_pixels=max_pixels)
                 picture.load()
                 return _to_rgb(ImageOps.exif_transpose(picture))
     except BadItem:
         raise
     except Image.UnidentifiedImageError:
-        raise BadItem(f"not a picture: the file begins with {data[:16]!r}") from None
+        raise BadItem(f"not a picture that can be read: it begins with {data[:16]!r}; save it as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise BadItem(f"more than max_pixels ({max_pixels}) pixels by its header") from None
     except Exception as error:
@@ -100,7 +103,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 turned = picture.getexif().get(_ORIENTATION) in _TURNED
                 return (picture.height, picture.width) if turned else picture.size
     except Exception as error:

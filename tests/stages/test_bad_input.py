@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline import quarantine
 from pipeline.pictures import encode_png
+from pipeline.run import main
 from tests.stages.conftest import Project
 
 
@@ -58,6 +59,29 @@ def test_a_wrong_parameter_is_named(project, path, value, parts):
     assert "Traceback" not in output
     for part in parts:
         assert part in output
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "expected sections such as `domains:`, found NoneType"),
+        ("[1, 2]", "expected sections such as `domains:`, found list"),
+        ("domains: [", "is not valid YAML"),
+        ("domains:\n\tsource: 1", "is not valid YAML"),
+        ("seed: 0\nseed: 1\n", "is not valid YAML"),
+        ("seed: \0", "is not valid YAML"),
+        ("seed: !!python/object/apply:os.mkdir [sprung]", "is not valid YAML"),
+        ("methods: [adgan]\nadgan: {}\nseed: .nan\n", "seed"),
+    ],
+)
+def test_a_file_of_parameters_that_is_none_is_named(tmp_path, monkeypatch, capsys, text, part):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(text)
+    assert main(["ingest@source"]) == 1
+    message = capsys.readouterr().err
+    assert "params.yaml" in message
+    assert part in message
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_an_unknown_parameter_is_named(project):

@@ -55,7 +55,7 @@ def test_png_and_npy_are_merged(data, path):
         (npy(np.full((4, 6), np.nan)), "a.npy", "whole numbers"),
         (npy(np.full((4, 6), -1)), "a.npy", "-1 is no label"),
         (npy(np.full((4, 6), 256)), "a.npy", "256 is no label"),
-        (npy(np.array([[{"a": 1}]], object)), "a.npy", "allow_pickle"),
+        (npy(np.array([[{"a": 1}]], object)), "a.npy", "not object"),
     ],
 )
 def test_what_is_no_label_map_is_named_with_a_remedy(data, path, reason):

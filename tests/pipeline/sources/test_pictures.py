@@ -125,7 +125,7 @@ def test_one_frame_of_gif_is_a_picture():
     ("data", "reason"),
     [
         (b"", r"empty file \(0 bytes\)"),
-        (b"<!DOCTYPE html><html>404</html>", "not a picture: the file begins with b'<!DOCTYPE html>"),
+        (b"<!DOCTYPE html><html>404</html>", "not a picture that can be read: it begins with b'<!DOCTYPE html>"),
         (saved(Image.fromarray(QUARTERS), "JPEG")[:300], "."),
         (
             saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)), "PNG")[:3000],
