@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pipeline.memo import Memo
 SUFFIXES = (".tar", ".zip")
 # A member that unpacks to more is no picture.
 _MOST_BYTES = 1 << 30
+_UNREADABLE = -2
 
 
 @dataclass(frozen=True)
@@ -26,31 +27,37 @@ class Member:
     name: str
     offset: int
     size: int
-    unpacked: int
-    digest: str
+    unpacked: int = -1
+    digest: str = ""
+
+    def read(self, archive: Path) -> bytes:
+        """The member's bytes; BadItem says why they cannot be had."""
+        if self.unpacked == -1:
+            return read_stretch(archive, self.offset, self.size)
+        return _inflate(archive, self.offset, self.size, self.unpacked)
 
     def content(self, archive: Path) -> Content:
-        """The member's bytes."""
-        if self.unpacked < 0:
-            reader = partial(read_stretch, archive, self.offset, self.size)
-        else:
-            reader = partial(_inflate, archive, self.offset, self.size, self.unpacked)
-        return Content(bytes.fromhex(self.digest), reader, f"{archive}/{self.name}")
+        """The member's bytes, not read yet."""
+        return Content(bytes.fromhex(self.digest), partial(self.read, archive), f"{archive}/{self.name}")
 
 
-def list_members(archive: Path, memo: Memo | None = None) -> list[Member]:
+def list_members(archive: Path, memo: Memo) -> list[Member]:
     """Every file of the archive, in its order; one that `memo` knows is not read again. UserError for a damaged one."""
-    identity = memo.identities([archive]).get(archive) if memo else None
-    listing = memo.listing(identity) if memo and identity else None
+    identity = memo.identities([archive]).get(archive)
+    listing = memo.listing(identity) if identity else None
     if listing is not None:
         return [Member(*row) for row in json.loads(listing)]
-    try:
-        members = list(_scan_zip(archive) if archive.suffix.lower() == ".zip" else _scan_tar(archive))
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{archive} is no readable archive ({error}): copy or pack it again") from error
-    if memo:
-        note_members(archive, members, memo, identity=_hash_file(archive))
+    members = [_with_digest(member, archive) for member in layout(archive)]
+    note_members(archive, members, memo, identity=_hash_file(archive))
     return members
+
+
+def layout(archive: Path) -> list[Member]:
+    """Every file of the archive from its headers alone, without digests; UserError for a damaged one."""
+    try:
+        return list(_layout_zip(archive) if archive.suffix.lower() == ".zip" else _layout_tar(archive))
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{archive} is no readable archive ({error}): copy or pack it again") from error
 
 
 def note_members(archive: Path, members: list[Member], memo: Memo, *, identity: bytes, settled: bool = False) -> None:
@@ -67,23 +74,17 @@ def place_of(path: Path) -> tuple[Path, str]:
     return path, ""
 
 
-def tar_layout(path: Path) -> Iterator[tuple[str, int, int]]:
-    """(name, offset, size) of every file in a tar, from its headers alone."""
+def _layout_tar(path: Path) -> Iterator[Member]:
+    end = path.stat().st_size
     with tarfile.open(path, "r:") as tar:
         for member in tar:
+            if member.offset_data + member.size > end:
+                raise EOFError(f"{member.name} is cut off")
             if member.isfile():
-                yield member.name, member.offset_data, member.size
+                yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
 
 
-def _scan_tar(path: Path) -> Iterator[Member]:
-    for name, offset, size in tar_layout(path):
-        data = read_stretch(path, offset, size)
-        if len(data) != size:
-            raise EOFError(f"{name} is cut off")
-        yield Member(name, offset, size, -1, digest([data]).hex())
-
-
-def _scan_zip(path: Path) -> Iterator[Member]:
+def _layout_zip(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as opened, path.open("rb") as file:
         for info in opened.infolist():
             if info.is_dir():
@@ -91,23 +92,27 @@ def _scan_zip(path: Path) -> Iterator[Member]:
             file.seek(info.header_offset)
             header = file.read(30)
             names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-            offset = info.header_offset + 30 + names
-            is_packed = info.compress_type != zipfile.ZIP_STORED
+            unpacked = info.file_size if info.compress_type == zipfile.ZIP_DEFLATED else -1
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                # Neither encrypted members nor rare methods are read; the reason is given when it is asked for.
-                yield Member(info.filename, offset, info.compress_size, _MOST_BYTES + 1, digest([]).hex())
-                continue
-            member = Member(info.filename, offset, info.compress_size, info.file_size if is_packed else -1, "")
-            try:
-                data = member.content(path).reader()
-            except BadItem:
-                data = b""
-            yield Member(member.name, offset, member.size, member.unpacked, digest([data]).hex())
+                unpacked = _UNREADABLE
+            yield Member(
+                info.filename.removeprefix("./"), info.header_offset + 30 + names, info.compress_size, unpacked
+            )
+
+
+def _with_digest(member: Member, archive: Path) -> Member:
+    try:
+        data = member.read(archive)
+    except BadItem:  # its reason is told when it is asked for
+        data = b""
+    return replace(member, digest=digest([data]).hex())
 
 
 def _inflate(path: Path, offset: int, size: int, unpacked: int) -> bytes:
+    if unpacked == _UNREADABLE:
+        raise BadItem("an encrypted or rarely packed member of the archive: pack it again with deflate")
     if unpacked > _MOST_BYTES:
-        raise BadItem("an encrypted, rarely packed or huge member of the archive: pack it again with deflate")
+        raise BadItem(f"a member of the archive that unpacks to {unpacked / 1e9:.0f} GB is no picture")
     try:
         data = zlib.decompressobj(-15).decompress(read_stretch(path, offset, size), unpacked + 1)
     except zlib.error as error:

@@ -9,11 +9,12 @@ import io
 import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.archives import Member, list_members, note_members, tar_layout
-from pipeline.content import Content, digest, read_stretch
+from pipeline.archives import layout, list_members, note_members
+from pipeline.content import Content, digest
 from pipeline.memo import Memo
 
 # Of the bytes that a shard has for its members: another way of writing them is another format.
@@ -58,7 +59,7 @@ def _write_shard(path: Path, items: Mapping[str, Content], suffix: str, memo: Me
     os.replace(partial, path)
     if memo:
         checks = (content.digest.hex() for content in items.values())
-        members = [Member(*place, -1, check) for place, check in zip(tar_layout(path), checks, strict=True)]
+        members = [replace(member, digest=check) for member, check in zip(layout(path), checks, strict=True)]
         note_members(path, members, memo, identity=identity, settled=True)
         memo.keep_file(identity, path)
 
@@ -69,28 +70,20 @@ class ShardReader(Mapping[str, bytes]):
     def __init__(self, folder: Path, memo: Memo | None = None) -> None:
         self.folder, self.memo = folder, memo
         self._place = {
-            os.path.splitext(name)[0]: (path, offset, size)
+            os.path.splitext(member.name)[0]: (path, member)
             for path in sorted(folder.glob("*.tar"))
-            for name, offset, size in self._layout(path)
+            for member in (list_members(path, memo) if memo else layout(path))
         }
-
-    def _layout(self, path: Path) -> Iterable[tuple[str, int, int]]:
-        if self.memo is None:
-            return tar_layout(path)
-        return [(member.name, member.offset, member.size) for member in list_members(path, self.memo)]
 
     @cached_property
     def contents(self) -> dict[str, Content]:
-        """Every item by id, sorted, as a content: nothing is read that the memo knows."""
-        found = {
-            os.path.splitext(member.name)[0]: member.content(path)
-            for path in sorted(self.folder.glob("*.tar"))
-            for member in list_members(path, self.memo)
-        }
-        return dict(sorted(found.items()))
+        """Every item by id, sorted, not read before it is needed; only with a memo, which knows the digests."""
+        assert self.memo is not None
+        return {item_id: member.content(path) for item_id, (path, member) in sorted(self._place.items())}
 
     def __getitem__(self, item_id: str) -> bytes:
-        return read_stretch(*self._place[item_id])
+        path, member = self._place[item_id]
+        return member.read(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._place))
@@ -101,5 +94,5 @@ class ShardReader(Mapping[str, bytes]):
 
 def read_members(path: Path) -> Iterable[tuple[str, bytes]]:
     """(name, bytes) of every file in one tar, in its order."""
-    for name, offset, size in tar_layout(path):
-        yield name, read_stretch(path, offset, size)
+    for member in layout(path):
+        yield member.name, member.read(path)

@@ -6,6 +6,7 @@ A kind is a module with `read(raw, options) -> RawSource`; adding one is a file 
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline import archives
 from pipeline.errors import UserError
 from pipeline.sources import figures, folder
 from pipeline.sources.entries import Entry, Options, RawSource
@@ -17,6 +18,9 @@ SOURCES: dict[str, Callable[[Path, Options], RawSource]] = {
     "folder": folder.read,
 }
 
+# Kinds whose raw input may be an archive too, read in place.
+IN_ARCHIVES = ("folder",)
+
 
 def read(kind: str, raw: Path, options: Options | None = None) -> RawSource:
     """What the raw folder holds; UserError names the path, the parameter `domains.<name>.raw` and the remedy."""
@@ -25,9 +29,12 @@ def read(kind: str, raw: Path, options: Options | None = None) -> RawSource:
     if kind not in SOURCES:
         raise UserError(f"{key}.ingest.source: '{kind}' is not one of {', '.join(SOURCES)}")
     try:
-        if not raw.is_dir():
-            state = "is a file, not a folder" if raw.exists() else "does not exist"
-            raise UserError(f"{raw} {state}: set {key}.raw in params.yaml to a folder of pictures")
+        is_archive = raw.is_file() and raw.suffix.lower() in archives.SUFFIXES
+        if not raw.is_dir() and not (is_archive and kind in IN_ARCHIVES):
+            state = "is no folder, .zip or .tar" if raw.exists() else "does not exist"
+            raise UserError(
+                f"{raw} {state}: set {key}.raw in params.yaml to a folder of pictures, or to a .zip or .tar"
+            )
         return SOURCES[kind](raw, options)
     except OSError as error:
         reason = f"{error.filename or raw} cannot be read: {error.strerror or error}"

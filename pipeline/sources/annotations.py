@@ -7,13 +7,13 @@ picture's own (reference: the lists of PATN, ADGAN, GFLA and PISE), so the frame
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.people.skeleton import JOINTS, Joints, drop_missing, empty, is_present, move
+from pipeline.sources.tables import Table
 
 COLUMNS = ("name", "keypoints_y", "keypoints_x")
 FRAMES = {
@@ -40,12 +40,12 @@ def is_annotation(header: str) -> bool:
     return "keypoints_y" in header or "keypoints_x" in header
 
 
-def read_annotation(path: Path, name: str) -> tuple[list[Row], list[tuple[str, str]]]:
+def read_annotation(table: Table, name: str) -> tuple[list[Row], list[tuple[str, str]]]:
     """Rows in the file's order, and what was set aside (name, reason); `name` is how messages call the file.
 
     UserError when a column is missing.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
         lines = [line.rstrip("\n") for line in file]
     header = [column.strip() for column in lines[0].split(":")]
     if missing := [column for column in COLUMNS if column not in header]:

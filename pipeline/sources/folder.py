@@ -1,4 +1,4 @@
-"""Source `folder`: a folder of pictures, and what lies beside them in the field's formats.
+"""Source `folder`: a folder (or a .zip or .tar) of pictures, and what lies beside them in the field's formats.
 
     raw/[images/ or img/][train/ val/ test/]person_pose.ext or person/pose.ext      (the rules: names.py)
     raw/*.csv with `name:keypoints_y:keypoints_x`                                   joints, several files allowed
@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from pipeline.archives import layout
 from pipeline.errors import BadItem, UserError
 from pipeline.people.skeleton import Joints
 from pipeline.sources import annotations, label_maps, pair_lists
@@ -28,6 +29,7 @@ from pipeline.sources.names import (
     without_suffix,
 )
 from pipeline.sources.pictures import load_picture, size_of
+from pipeline.sources.tables import Table, find_table
 
 PICTURE_FOLDERS = ("images", "img")
 
@@ -53,7 +55,9 @@ class _Found:
 def read(raw: Path, options: Options) -> RawSource:
     """The pictures of the folder, sorted by id, with the joints, label maps and pairs in it; UserError without any."""
     found = _look(raw)
-    entries, bad_names = _entries(found.pictures)
+    # An archive of a folder often holds that folder, by its own name.
+    home = f"{raw.stem}/" if raw.is_file() else ""
+    entries, bad_names = _entries(found.pictures, home)
     if not entries:
         raise UserError(
             f"{raw} holds no pictures ({', '.join(PICTURE_SUFFIXES)}); "
@@ -63,7 +67,7 @@ def read(raw: Path, options: Options) -> RawSource:
     paths = {entry.id: entry.path for entry in entries}
     joints, bad_rows, joint_notes = _annotations(raw, found.annotations, paths, names, options.keypoints_frame)
     pairs, bad_pairs = _pairs(raw, found.pair_lists, names)
-    label_paths, label_notes = _label_paths(found.labels, names)
+    label_paths, label_notes = _label_paths(found.labels, names, home)
     notes = found.notes + joint_notes + label_notes
     if not pairs and max(Counter(entry.person for entry in entries).values()) == 1:
         notes.append("no person has two pictures, so there is nothing to pair: name them person_pose.ext or by folders")
@@ -82,7 +86,7 @@ def _look(raw: Path) -> _Found:
     """Walk the folder once; where there is an images/ or img/, pictures elsewhere do not count."""
     found = _Found()
     ignored: Counter[str] = Counter()
-    for path, reason in _walk(raw):
+    for path, reason in _members(raw) if raw.is_file() else _walk(raw):
         pure = PurePosixPath(path)
         suffix, in_labels = pure.suffix.lower(), any(part.lower() in label_maps.FOLDERS for part in pure.parts[:-1])
         if not _is_plain(path):
@@ -91,7 +95,7 @@ def _look(raw: Path) -> _Found:
             )
         elif reason:
             found.set_aside.append((path, reason))
-        elif suffix == ".csv" and annotations.is_annotation(header := _header(raw / path)):
+        elif suffix == ".csv" and annotations.is_annotation(header := _header(find_table(raw, path))):
             found.annotations.append(path)
         elif suffix == ".csv" and pair_lists.is_pair_list(header):
             found.pair_lists.append(path)
@@ -146,11 +150,23 @@ def _walk(raw: Path) -> list[tuple[str, str]]:
     return sorted(found, key=lambda entry: entry[0].split("/"))
 
 
-def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
+def _members(archive: Path) -> list[tuple[str, str]]:
+    """The same of an archive; of two members of one name the last counts, as for every program that unpacks."""
+    found = []
+    for name in {member.name for member in layout(archive)}:
+        parts = name.split("/")
+        if name.startswith("/") or ".." in parts:
+            found.append((name, "the path leads out of the archive: pack it again"))
+        elif not any(part.startswith((".", "__MACOSX")) for part in parts):
+            found.append((name, ""))
+    return sorted(found, key=lambda entry: entry[0].split("/"))
+
+
+def _entries(pictures: list[str], home: str) -> tuple[list[Entry], list[tuple[str, str]]]:
     entries: dict[str, Entry] = {}
     set_aside = []
     for path in pictures:
-        *folders, name = path.split("/")
+        *folders, name = path.removeprefix(home).split("/")
         item_id = without_suffix("/".join([*(part for part in folders if part not in PICTURE_FOLDERS), name]))
         split, stem = split_of_folder(item_id)
         if not PurePosixPath(f"/{item_id}").name.strip():
@@ -164,9 +180,9 @@ def _entries(pictures: list[str]) -> tuple[list[Entry], list[tuple[str, str]]]:
     return [entries[key] for key in sorted(entries)], set_aside
 
 
-def _header(path: Path) -> str:
+def _header(table: Table) -> str:
     """The first line; of a table in UTF-16 as well, so that its reader refuses it by name."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
         return file.readline(_LONGEST_HEADER).replace("\0", "")
 
 
@@ -177,7 +193,7 @@ def _annotations(
     joints: dict[str, Joints] = {}
     set_aside, notes = [], []
     for table in tables:
-        rows, bad = annotations.read_annotation(raw / table, table)
+        rows, bad = annotations.read_annotation(find_table(raw, table), table)
         matched, absent = {}, []
         for row in rows:
             try:
@@ -223,17 +239,17 @@ def _sizes(raw: Path, ids: list[str], paths: dict[str, str]) -> dict[str, tuple[
 def _pairs(raw: Path, tables: list[str], names: Names) -> tuple[pair_lists.Pairs, list[tuple[str, str]]]:
     pairs, set_aside = [], []
     for table in tables:
-        more, bad = pair_lists.match_pairs(raw / table, table, names)
+        more, bad = pair_lists.match_pairs(find_table(raw, table), table, names)
         pairs += more
         set_aside += bad
     return pairs, set_aside
 
 
-def _label_paths(labels: list[str], names: Names) -> tuple[dict[str, str], list[str]]:
+def _label_paths(labels: list[str], names: Names, home: str) -> tuple[dict[str, str], list[str]]:
     paths: dict[str, str] = {}
     strays, doubles = [], []
     for path in labels:
-        parts = path.split("/")
+        parts = path.removeprefix(home).split("/")
         rest = [part for part in parts[:-1] if part.lower() not in label_maps.FOLDERS]
         try:
             if paths.setdefault(names.find("/".join([*rest, parts[-1]])), path) != path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.sources.names import Names
+from pipeline.sources.tables import Table
 
 Pairs = list[tuple[str, str, str | None]]
 COLUMNS = ("from", "to")
@@ -23,12 +24,12 @@ def split_in_name(path: str) -> str | None:
     return words[-1] if words else None
 
 
-def read_pairs(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
+def read_pairs(table: Table, name: str) -> Iterator[tuple[str, str, str]]:
     """(place, from, to) of each line, names as written; `name` is how messages call the file.
 
     UserError when a column is missing.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
         header = [cell.lower() for cell in _cells(next(file))]
         if missing := [column for column in COLUMNS if column not in header]:
             raise UserError(
@@ -50,12 +51,12 @@ def _cells(line: str) -> list[str]:
         return [line[:60]]
 
 
-def match_pairs(path: Path, name: str, names: Names) -> tuple[Pairs, list[tuple[str, str]]]:
+def match_pairs(table: Table, name: str, names: Names) -> tuple[Pairs, list[tuple[str, str]]]:
     """The list's pairs as ids, in its order, and what was set aside (pair, reason)."""
     pairs: Pairs = []
     set_aside = []
     split = split_in_name(name)
-    for place, start, end in read_pairs(path, name):
+    for place, start, end in read_pairs(table, name):
         ids = []
         for value in (start, end):
             try:

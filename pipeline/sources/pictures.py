@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipeline.archives import Member, list_members, place_of
+from pipeline.archives import Member, layout, place_of
 from pipeline.errors import BadItem, UserError
 
 # Orientations of EXIF that exchange width and height.
@@ -34,7 +34,7 @@ def load_picture(raw: Path, path: str) -> bytes:
         if not name:
             return archive.read_bytes()
         state = archive.stat()
-        return _members(archive, state.st_mtime_ns, state.st_size)[name].content(archive).reader()
+        return _members(archive, state.st_mtime_ns, state.st_size)[name].read(archive)
     except KeyError:
         raise BadItem(f"{path}: the archive has no such member") from None
     except (OSError, UserError) as error:
@@ -44,7 +44,7 @@ def load_picture(raw: Path, path: str) -> bytes:
 @functools.lru_cache(maxsize=256)
 def _members(archive: Path, mtime_ns: int, size: int) -> dict[str, Member]:
     """The members by name; time and size of the archive are part of the key, so a new one is read anew."""
-    return {member.name: member for member in list_members(archive)}
+    return {member.name: member for member in layout(archive)}
 
 
 def check_picture(data: bytes, *, min_size_px: int, max_pixels: int) -> NDArray[np.uint8]:

@@ -34,28 +34,33 @@ def write_zip(path, files=FILES, method=zipfile.ZIP_DEFLATED):
     return path
 
 
-def contents(path, memo=None):
+@pytest.fixture
+def memo(tmp_path):
+    return Memo(tmp_path / "memo")
+
+
+def contents(path, memo):
     return {member.name: member.content(path) for member in list_members(path, memo)}
 
 
 @pytest.mark.parametrize("kind", ["tar", "deflated", "stored"])
-def test_members_are_what_was_put_in(tmp_path, kind):
+def test_members_are_what_was_put_in(tmp_path, memo, kind):
     if kind == "tar":
         path = write_tar(tmp_path / "x.tar")
     else:
         path = write_zip(tmp_path / "x.zip", method=getattr(zipfile, f"ZIP_{kind.upper()}"))
-    found = contents(path)
+    found = contents(path, memo)
     assert {name: content.read() for name, content in found.items()} == FILES
     assert {name: content.digest for name, content in found.items()} == {
         name: digest([data]) for name, data in FILES.items()
     }
 
 
-def test_a_known_archive_is_not_read_again_and_a_new_one_is(tmp_path, monkeypatch):
-    memo, path = Memo(tmp_path / "memo"), write_tar(tmp_path / "x.tar")
+def test_a_known_archive_is_not_read_again_and_a_new_one_is(tmp_path, memo, monkeypatch):
+    path = write_tar(tmp_path / "x.tar")
     settle(path, seconds_ago=60)
     first = contents(path, memo)
-    monkeypatch.setattr("pipeline.archives._scan_tar", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("pipeline.archives._layout_tar", lambda path: pytest.fail("read again"))
     assert contents(path, memo).keys() == first.keys()
     monkeypatch.undo()
     write_tar(path, FILES | {"new.png": b"!"})
@@ -72,43 +77,43 @@ def settle(path, seconds_ago):
     os.utime(path, (moment, moment))
 
 
-def test_an_archive_that_was_written_just_now_is_not_trusted(tmp_path):
-    memo, path = Memo(tmp_path / "memo"), write_tar(tmp_path / "x.tar")
+def test_an_archive_that_was_written_just_now_is_not_trusted(tmp_path, memo):
+    path = write_tar(tmp_path / "x.tar")
     contents(path, memo)
     assert memo.identities([path]) == {}
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])
 @pytest.mark.parametrize("write", [write_tar, write_zip])
-def test_a_cut_off_archive_is_an_error_that_names_it(tmp_path, write, keep):
+def test_a_cut_off_archive_is_an_error_that_names_it(tmp_path, memo, write, keep):
     path = write(tmp_path / f"x.{write.__name__[-3:]}")
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
     if write is write_tar and keep == 0.9:  # what is missing is the padding behind the last member
         path.write_bytes(data[: data.rindex(b"\xfe\xff")])
     with pytest.raises(UserError, match=r"x\.(tar|zip) is no readable archive"):
-        contents(path)
+        contents(path, memo)
 
 
-def test_an_encrypted_or_oddly_packed_member_is_bad_alone(tmp_path):
+def test_an_encrypted_or_oddly_packed_member_is_bad_alone(tmp_path, memo):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("good.png", b"good")
         packed.writestr("odd.png", b"odd" * 50, zipfile.ZIP_LZMA)
-    found = contents(path)
+    found = contents(path, memo)
     assert found["good.png"].read() == b"good"
     with pytest.raises(BadItem, match="pack it again"):
         found["odd.png"].read()
 
 
-def test_a_member_that_does_not_unpack_to_its_size_is_bad(tmp_path):
+def test_a_member_that_does_not_unpack_to_its_size_is_bad(tmp_path, memo):
     path = write_zip(tmp_path / "x.zip", {"a.png": b"x" * 1000})
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02")
     data[at + 24 : at + 28] = (10).to_bytes(4, "little")  # its size, as the directory tells it
     path.write_bytes(data)
     with pytest.raises(BadItem, match="does not unpack to its size"):
-        contents(path)["a.png"].read()
+        contents(path, memo)["a.png"].read()
 
 
 def test_the_place_of_a_path(tmp_path):

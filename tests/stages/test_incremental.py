@@ -1,6 +1,10 @@
 """Cost follows change: one new, changed or removed picture of several costs one picture's work."""
 
+import contextlib
 import json
+import shutil
+import sqlite3
+import zipfile
 
 import pytest
 
@@ -55,6 +59,47 @@ def test_one_change_is_one_picture_of_work(project, pictures, tmp_path):
     (raw / f"{names[0]}.png").write_bytes(pictures[names[0]])
     assert computed(project) == dict.fromkeys(STAGES, 0)
     assert project.files("crop", "source", "images") == before
+
+
+def test_one_more_member_of_an_archive_is_one_picture_of_work(project, pictures, tmp_path):
+    loose, names = project.files("crop", "source", "images"), list(pictures)
+    archive = tmp_path / "raw.zip"
+
+    def pack(count):
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name in names[:count]:
+                packed.writestr(f"{name}.png", pictures[name])
+
+    pack(5)
+    project.change(**{"domains.source.raw": str(archive)})
+    assert computed(project) == dict.fromkeys(STAGES, 0)
+    assert project.files("crop", "source", "images") == loose
+    pack(6)
+    assert computed(project) == dict.fromkeys(STAGES, 1)
+
+
+def test_a_picture_that_changes_behind_the_catalog_is_noticed(project, pictures, tmp_path):
+    changed = next((tmp_path / "raw").glob("*.png"))
+    changed.write_bytes(list(pictures.values())[7])
+    shutil.rmtree(project.folder / ".cache")
+    code, output = project.run("crop@source", check=False)
+    assert code == 1
+    assert changed.name in output
+    assert "start it again" in output
+    assert "Traceback" not in output
+
+
+def test_damage_in_the_store_is_found_and_mended(project):
+    before = {stage: project.files(stage, "source") for stage in STAGES}
+    store = project.folder / ".cache" / "memo"
+    for kept in (store / "files").iterdir():
+        kept.write_bytes(b"?" + kept.read_bytes()[1:])
+    with contextlib.closing(sqlite3.connect(store / "index.sqlite")) as database, database:
+        database.execute("UPDATE outputs SET value = CAST(substr(value, 2) || x'00' AS BLOB)")
+    for stage in STAGES:
+        shutil.rmtree(project.path(stage))
+    project.run(*(f"{stage}@source" for stage in STAGES))
+    assert {stage: project.files(stage, "source") for stage in STAGES} == before
 
 
 def test_switching_a_parameter_back_is_free(project):

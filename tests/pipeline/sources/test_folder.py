@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import shutil
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.sources import SOURCES, Options, read
+from pipeline.sources.pictures import load_picture
 
 HEADER = "name:keypoints_y:keypoints_x"
 
@@ -220,8 +224,11 @@ def test_a_missing_folder_names_parameter_and_remedy(tmp_path):
     with pytest.raises(UserError, match=r"gone does not exist: set domains\.mine\.raw in params.yaml to a folder"):
         read("folder", tmp_path / "gone", Options(domain="mine"))
     (tmp_path / "a.zip").write_bytes(b"")
-    with pytest.raises(UserError, match="is a file, not a folder"):
+    with pytest.raises(UserError, match=r"a\.zip is no readable archive"):
         read("folder", tmp_path / "a.zip")
+    (tmp_path / "a.rar").write_bytes(b"")
+    with pytest.raises(UserError, match=r"a\.rar is no folder, \.zip or \.tar: set domains\.source\.raw"):
+        read("folder", tmp_path / "a.rar")
 
 
 def test_an_unknown_kind_is_named(tmp_path):
@@ -241,3 +248,36 @@ def test_reading_twice_gives_the_same(tmp_path):
     for name in ("b_2.png", "a_1.png", "c/1.png"):
         picture(tmp_path / name)
     assert read("folder", tmp_path) == read("folder", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("home", ["", "raw/"])
+def test_an_archive_is_read_as_its_folder(tmp_path, kind, home):
+    """The same ids, joints, labels and pairs, whether packed as it is or together with its folder."""
+    raw = tmp_path / "raw"
+    for name in ("anna_1", "anna_2", "bert_1"):
+        picture(raw / f"{name}.png")
+        picture(raw / "labels" / f"{name}.png")
+    (raw / "pairs-train.csv").write_text("from,to\nanna_1.jpg,anna_2.jpg\n")
+    row = f"{[10] * 18}: {[20] * 18}"
+    (raw / "annotation.csv").write_text(f"name:keypoints_y:keypoints_x\nbert_1.jpg: {row}\n")
+    (raw / ".hidden.png").write_bytes(b"x")
+    base = tmp_path if home else raw
+    archive = Path(shutil.make_archive(str(tmp_path / "raw"), kind, base, "raw" if home else "."))
+    ours, theirs = read("folder", archive), read("folder", raw)
+    assert [entry.id for entry in ours.entries] == [entry.id for entry in theirs.entries] != []
+    assert ours.pairs == theirs.pairs != []
+    assert ours.label_paths.keys() == theirs.label_paths.keys()
+    np.testing.assert_equal(ours.annotations, theirs.annotations)
+    for mine, theirs_ in zip(ours.entries, theirs.entries, strict=True):
+        assert load_picture(archive, mine.path) == load_picture(raw, theirs_.path)
+        assert (mine.person, mine.pose) == (theirs_.person, theirs_.pose)
+
+
+def test_a_member_that_leads_out_of_its_archive_is_set_aside(tmp_path):
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as packed:
+        packed.writestr("../../escape_1.png", b"x")
+        packed.writestr("anna_1.png", b"x")
+    found = read("folder", tmp_path / "raw.zip")
+    assert [entry.id for entry in found.entries] == ["anna_1"]
+    assert found.set_aside == [("../../escape_1.png", "the path leads out of the archive: pack it again")]
