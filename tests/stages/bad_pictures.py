@@ -2,15 +2,13 @@
 
 import functools
 import os
-import socket
-import stat
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pipeline.pictures import encode_png
+from tests.stages import corpus
 from tests.stages.corpus import (
     Kept,
     Kind,
@@ -194,53 +192,24 @@ def named():
     }
 
 
-def _links(raw):
-    (raw / "link_file.png").symlink_to(raw / "ada_0.png")
-    (raw / "link_dead.png").symlink_to(raw / "nowhere.png")
-    (raw / "link_self.png").symlink_to(raw / "link_self.png")
-    (raw / "link_outside").symlink_to("/")
-    (raw / "loop").mkdir()
-    (raw / "loop" / "back").symlink_to(raw / "loop")
-
-
-def _pipes(raw):
-    for name in ("pipe_1.png", "pipe_2.csv", "labels/ada_0.npy"):
-        (raw / name).parent.mkdir(exist_ok=True)
-        os.mkfifo(raw / name)
-
-
-def _socket(raw):
-    # The address of a socket may be no longer than about a hundred bytes.
-    before = Path.cwd()
-    os.chdir(raw)
-    try:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind("socket_1.png")
-    finally:
-        os.chdir(before)
-
-
-def _device(raw):
-    os.mknod(raw / "device_1.png", stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero never ends
-
-
 def irregular():
     """What is no file."""
     table = {
         "links and loops of links": Kind(
-            _links,
+            corpus.links,
             {
                 name: bad("a link: copy the file itself")
                 for name in ("link_file.png", "link_dead.png", "link_self.png", "link_outside", "loop/back")
             },
         ),
         "pipes": Kind(
-            _pipes, {name: bad("a pipe, socket or device") for name in ("pipe_1.png", "pipe_2.csv", "labels/ada_0.npy")}
+            corpus.pipes,
+            {name: bad("a pipe, socket or device") for name in ("pipe_1.png", "pipe_2.csv", "labels/ada_0.npy")},
         ),
-        "a socket": Kind(_socket, {"socket_1.png": bad("a pipe, socket or device")}),
+        "a socket": Kind(corpus.sockets, {"socket_1.png": bad("a pipe, socket or device")}),
     }
-    if os.geteuid() == 0:
-        table["a device"] = Kind(_device, {"device_1.png": bad("a pipe, socket or device")})
+    if corpus.may_make_devices():
+        table["a device"] = Kind(corpus.devices, {"device_1.png": bad("a pipe, socket or device")})
     return table
 
 

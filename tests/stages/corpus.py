@@ -4,7 +4,10 @@ import functools
 import io
 import os
 import pickle
+import socket
+import stat
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -115,3 +118,43 @@ def npy_header(shape):
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return buffer.getvalue()
+
+
+def links(raw):
+    (raw / "link_file.png").symlink_to(raw / "ada_0.png")
+    (raw / "link_dead.png").symlink_to(raw / "nowhere.png")
+    (raw / "link_self.png").symlink_to(raw / "link_self.png")
+    (raw / "link_outside").symlink_to("/")
+    (raw / "loop").mkdir()
+    (raw / "loop" / "back").symlink_to(raw / "loop")
+
+
+def pipes(raw):
+    for name in ("pipe_1.png", "pipe_2.csv", "labels/ada_0.npy"):
+        (raw / name).parent.mkdir(exist_ok=True)
+        os.mkfifo(raw / name)
+
+
+def sockets(raw):
+    # The address of a socket may be no longer than about a hundred bytes.
+    before = Path.cwd()
+    os.chdir(raw)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("socket_1.png")
+    finally:
+        os.chdir(before)
+
+
+def devices(raw):
+    os.mknod(raw / "device_1.png", stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero never ends
+
+
+def may_make_devices():
+    """Whether this process may do what only some administrators may."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            devices(Path(folder))
+        except PermissionError:
+            return False
+    return True

@@ -24,7 +24,7 @@ from pipeline.sources.annotations import read_annotation
 from pipeline.sources.label_maps import decode_labels
 from pipeline.sources.names import Names, is_distractor, person_and_pose, split_of_folder, without_suffix
 from pipeline.sources.pair_lists import match_pairs
-from pipeline.sources.pictures import check_picture, load_picture, size_of
+from pipeline.sources.pictures import check_picture, size_of
 from tests.stages.corpus import png_of_size
 
 SOME = np.random.default_rng(0).integers(0, 256, (30, 24, 3), np.uint8)
@@ -265,47 +265,3 @@ def test_folders_deeper_than_python_can_call_itself(tmp_path):
         assert [len(entry.id.split("/")) for entry in read("folder", tmp_path).entries] == [1, 1201]
     finally:
         subprocess.run(["rm", "-r", top], check=True)
-
-
-@pytest.fixture
-def as_nobody():
-    """A folder that another user owns, whose permissions therefore bind; root would read everything."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to be somebody else for a moment")
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder)
-        raw.chmod(0o755)
-        (raw / "a_1.png").write_bytes(PICTURES[0])
-        yield raw
-        os.seteuid(0)
-
-
-def test_a_folder_that_may_not_be_read_is_set_aside(as_nobody):
-    (as_nobody / "locked").mkdir(mode=0o700)
-    (as_nobody / "locked" / "a_2.png").write_bytes(PICTURES[0])
-    os.seteuid(65534)
-    source = read("folder", as_nobody)
-    assert [entry.id for entry in source.entries] == ["a_1"]
-    assert source.set_aside == [
-        ("locked", "the folder cannot be read (Permission denied): make it readable or remove it")
-    ]
-
-
-def test_a_picture_that_may_not_be_read_has_a_reason(as_nobody):
-    (as_nobody / "a_1.png").chmod(0o600)
-    os.seteuid(65534)
-    [entry] = read("folder", as_nobody).entries
-    assert reason(load_picture, as_nobody, entry.path) == "a_1.png cannot be read: Permission denied"
-
-
-def test_a_table_or_root_that_may_not_be_read_stops_with_a_remedy(as_nobody):
-    (as_nobody / "j.csv").touch(mode=0o600)
-    os.seteuid(65534)
-    with pytest.raises(UserError, match=r"j\.csv cannot be read: Permission denied; mend or remove it.*source\.raw"):
-        read("folder", as_nobody)
-    os.seteuid(0)
-    as_nobody.chmod(0o700)
-    os.seteuid(65534)
-    for raw in (as_nobody, as_nobody / "inside"):
-        with pytest.raises(UserError, match=r"cannot be read: Permission denied.*source\.raw"):
-            read("folder", raw)
