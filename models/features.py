@@ -62,7 +62,13 @@ class Trunk(nn.Sequential):
         own = self.state_dict()
         if missing := own.keys() - state.keys():
             raise MissingWeightsError(f"{weights}: no entry '{min(missing)}'; expected the features of a {self.kind}")
-        self.load_state_dict({key: state[key] for key in own})
+        try:
+            self.load_state_dict({key: state[key] for key in own})
+        except (RuntimeError, TypeError) as error:
+            first = str(error).strip().splitlines()[-1].strip()
+            raise MissingWeightsError(
+                f"{weights}: not the features of a {self.kind} ({first}); take its own file"
+            ) from error
         return self
 
 
@@ -81,8 +87,15 @@ def _read_torchvision(kind: str, weights: Path | None) -> dict[str, Tensor]:
         raise MissingWeightsError(
             f"{kind}: there is no file '{weights or ''}'; give the path of torchvision's {kind} file, or choose vgg16"
         )
-    state: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
-    return {key.removeprefix("features."): value for key, value in state.items()}
+    try:
+        state: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)
+        return {key.removeprefix("features."): value for key, value in state.items()}
+    # Bytes that are no weights can end in any error; code that they may carry is not run.
+    except Exception as error:
+        raise MissingWeightsError(
+            f"{weights}: not a file of weights ({type(error).__name__}): it is damaged, or holds more than tensors, "
+            f"which is not read; fetch torchvision's {kind} file again"
+        ) from error
 
 
 def _read_hed() -> dict[str, Tensor]:

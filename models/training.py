@@ -258,8 +258,15 @@ class Run:
         """Take up the checkpoint of the same recipe, if there is one, and log its history again."""
         if not path.is_file():
             return
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["recipe"] != recipe:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            is_ours = state["recipe"] == recipe
+        # Bytes that are no checkpoint can end in any error; code that they may carry is not run.
+        except Exception as error:
+            raise UserError(
+                f"{path}: not a checkpoint that can be read ({type(error).__name__}); delete it to begin anew"
+            ) from error
+        if not is_ours:
             return
         self.step, self.history = state["step"], state["history"]
         self.best = Best(**state["best"]) if state["best"] else None

@@ -189,6 +189,8 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raw = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run from the project's root, where dvc.yaml stands") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} cannot be read ({error}): it must be a text file in UTF-8") from error
     except YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
     return parse(raw, name=str(path))
