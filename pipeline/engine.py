@@ -2,7 +2,8 @@
 
 A stage gives items (id and input bytes) and a worker; what was finished before comes from the memo. A worker is built
 once per process, by calling `make_worker`, and is called with some items; it returns `Outputs` or `BadItem` for each.
-What is finished goes to the memo at once, in whatever order, so a killed run redoes one batch for each worker at most.
+What is finished goes to the memo at once, in whatever order: a killed run redoes the batch that each worker was at, and
+one more where its answer was still on the way.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

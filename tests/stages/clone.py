@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -35,9 +36,13 @@ class Clone(Project):
         super().__init__(folder)
         self.raw["pretrain"] |= TRAINING
         self.raw["adgan"] |= {"width": 0.06, "perceptual": 0, "contextual": 0}
-        # Without this, half of the stages would only take over what the rendered people bring.
-        self.change(**{"domains.source.parsing.use_labels": False} | changes)
-        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        self.change(**changes)
+        self.git("init", "--quiet")
+        self.git("add", ".")
+        self.git("-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "all")
+
+    def git(self, *words):
+        subprocess.run(["git", *words], cwd=self.folder, check=True, capture_output=True)
 
     def dvc(self, *words, **env):
         """A running `dvc`, with its output in a pipe."""
@@ -58,6 +63,34 @@ class Clone(Project):
         output, _ = process.communicate()
         assert process.returncode == 0, output
         return output
+
+    def outs(self, stage):
+        """Bytes of every output of `stage`, by path."""
+        name, _, item = stage.partition("@")
+        body = YAML(typ="safe").load((self.folder / "dvc.yaml").read_text())["stages"][name]["do"]
+        paths = [path.replace("${key}", item).replace("${item}", item) for path in body["outs"]]
+        return {name: data for path in paths for name, data in self.files(path.removeprefix("data/")).items()}
+
+    def forget(self, stage):
+        """Delete the outputs of `stage` and every cache."""
+        for path in self.outs(stage):
+            (self.folder / path).unlink()
+        shutil.rmtree(self.folder / ".cache", ignore_errors=True)
+
+    def living(self, seconds=2.0):
+        """Processes that still work in the folder after so many seconds."""
+        end = time.monotonic() + seconds
+        while (pids := [path.parent.name for path in Path("/proc").glob("[0-9]*/cwd") if self._holds(path)]) and (
+            time.monotonic() < end
+        ):
+            time.sleep(0.02)
+        return pids
+
+    def _holds(self, path):
+        try:
+            return path.resolve().is_relative_to(self.folder)
+        except OSError:  # it ended, or is another user's
+            return False
 
     def hashes(self):
         """(path, hash) of every output in dvc.lock, by stage."""
