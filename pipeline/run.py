@@ -158,4 +158,6 @@ def _end_with_dvc() -> None:
 
 
 if __name__ == "__main__":
+    # HDF5 complains once more, with a traceback, when a file is closed that could not be written.
+    sys.unraisablehook = lambda hidden: print(f"while closing: {hidden.exc_value}", file=sys.stderr)
     sys.exit(main())
