@@ -3,8 +3,8 @@
     python benchmarks/engines.py [--people 24] [--workers 2] [--address HOST:PORT]
 
 Two kinds of real work: rendering a person (slow: what a network costs) and its edge map (quick: a few milliseconds).
-Fixed seconds are those before the first picture is finished and after the last: starting workers, importing, connecting.
-The rate is that of the pictures between. Ray is left out where it is not installed.
+Fixed seconds are those before the first picture is finished and after the last: starting workers, importing,
+connecting. The rate is that of the pictures between. Ray is left out where it is not installed.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -157,7 +158,13 @@ def _end_with_dvc() -> None:
     die_with_parent(parent)
 
 
+def _hush(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Show an error that nobody caught, unless storage gave it: HDF5 complains again when it closes the file."""
+    if error is not None and storage_trouble(error, _written()) is None:
+        sys.__excepthook__(kind, error, trace)
+
+
 if __name__ == "__main__":
-    # HDF5 complains once more, with a traceback, when a file is closed that could not be written.
-    sys.unraisablehook = lambda hidden: print(f"while closing: {hidden.exc_value}", file=sys.stderr)
+    sys.excepthook = _hush
+    sys.unraisablehook = lambda hidden: _hush(hidden.exc_type, hidden.exc_value, hidden.exc_traceback)
     sys.exit(main())

@@ -46,6 +46,10 @@ class Clone(Project):
 
     def dvc(self, *words, **env):
         """A running `dvc`, with its output in a pipe."""
+        # As `make repro` does: a dvc that is killed while it writes this file leaves it empty, and does not start again.
+        rwlock = self.folder / ".dvc" / "tmp" / "rwlock"
+        if rwlock.exists() and not rwlock.stat().st_size:
+            rwlock.unlink()
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PYTHONPATH"))}
         return subprocess.Popen(

@@ -35,10 +35,11 @@ def project(straight, tmp_path):
 
 
 def kill(process):
-    """SIGKILL; False when it was over already."""
+    """SIGKILL; False when it was over already, and well."""
     over = process.poll() is not None
     process.kill()
-    process.communicate()
+    output, _ = process.communicate()
+    assert not over or process.returncode == 0, output
     return not over
 
 
@@ -141,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_named(project):
     shutil.move(folder, project.folder / "aside")
     folder.symlink_to("/sys")  # nobody may make a folder there, root neither
     output = refused(project, "edges@source")
-    assert "data/edges/source/edges" in output
+    assert "data/edges/source/" in output
     folder.unlink()
     project.run("edges@source")
     assert project.outs("edges@source") == before
