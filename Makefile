@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check docs detectors clean
+.PHONY: help setup repro ray test check docs detectors clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -19,9 +19,16 @@ setup: .venv/.ready  ## create .venv and install what requirements.txt pins; bui
 	@touch $@
 
 repro: setup     ## run the whole DAG: pictures, training, data/report/index.html
+	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # left empty by a dvc that was killed; the next would not start
 	dvc repro
 
-test: setup      ## the default tests (under ten minutes on two cores)
+.venv/.ray: .venv/.ready requirements-ray.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-ray.txt
+	@touch $@
+
+ray: setup .venv/.ray  ## install what `engine.kind: ray` needs (250 MB)
+
+test: setup .venv/.ray ## the default tests (under ten minutes on two cores)
 	OMP_NUM_THREADS=1 pytest -n auto
 
 check: setup     ## ruff, mypy, who imports whom, docs build

@@ -1,24 +1,22 @@
-"""One map over items: in this process or in several. Order is kept, a bad item is set aside, the bytes are the same.
+"""One map over items: in this process, in several, or on a Ray cluster. The results do not depend on which.
 
 A stage gives items (id and input bytes) and a worker; what was finished before comes from the memo. A worker is built
 once per process, by calling `make_worker`, and is called with some items; it returns `Outputs` or `BadItem` for each.
+What is finished goes to the memo at once, in whatever order: a killed run redoes the batch that each worker was at, and
+one more where its answer was still on the way.
 """
 
-import ctypes
-import os
-import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
+from itertools import chain, islice
 from typing import Any
 
 from tqdm import tqdm
 
 from pipeline.content import Content, digest
+from pipeline.crews import hire, share
 from pipeline.errors import BadItem, UserError
 from pipeline.memo import REASON, Memo, Outputs
 
@@ -48,10 +46,16 @@ Worker = Callable[[Sequence[Item]], Sequence[Result]]
 
 @dataclass(frozen=True)
 class Engine:
-    """How work is spread: `inline`, or `processes` (`workers` of them, 0 = one per core)."""
+    """How work is spread: `inline`, over `processes` of this machine, or over the actors of a `ray` cluster.
+
+    `workers` of them; 0 is one per core, with Ray as many as the cluster has room for. The cluster is the one that runs
+    at `address`, or a local one is started; each actor takes one core and `gpus` of a GPU (0.5: two share one).
+    """
 
     kind: str = "inline"
     workers: int = 0
+    address: str = ""
+    gpus: float = 0.0
 
 
 @dataclass
@@ -135,21 +139,24 @@ def map_items(
     results = Results(memo, make_worker)
     bar = tqdm(total=total, desc=title, unit="item", mininterval=0.5, disable=total == 0)
     pending = _recall(items, results, fingerprint, bar)
-    for chunk, outcomes in _spread(_batched(pending, batch), make_worker, engine):
-        entries = {}
-        for (item, key), outcome in zip(chunk, outcomes, strict=True):
-            reason = str(outcome) if isinstance(outcome, BadItem) else None
-            entries[key] = {REASON: str(outcome).encode()} if isinstance(outcome, BadItem) else outcome
-            _note(results, item, key, reason)
-        memo.put(entries)
-        results.computed += len(chunk)
-        bar.update(len(chunk))
+    with closing(_spread(_batched(pending, batch), make_worker, engine)) as finished:
+        for chunk, outcomes in finished:
+            entries = {}
+            for (item, key), outcome in zip(chunk, outcomes, strict=True):
+                reason = str(outcome) if isinstance(outcome, BadItem) else None
+                entries[key] = {REASON: str(outcome).encode()} if isinstance(outcome, BadItem) else outcome
+                _note(results, item, key, reason)
+            memo.put(entries)
+            results.computed += len(chunk)
+            bar.update(len(chunk))
     bar.close()
     results.keys = dict(sorted(results.keys.items()))
+    results.set_aside.sort()
     return results
 
 
 _Pending = tuple[Item, bytes]
+_Chunk = list[_Pending]
 
 
 def _recall(items: Iterable[Item], results: Results, fingerprint: bytes, bar: "tqdm[Any]") -> Iterator[_Pending]:
@@ -173,63 +180,30 @@ def _note(results: Results, item: Item, key: bytes, reason: str | None) -> None:
         results.items[item.id] = item
 
 
-def _batched(pending: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]:
+def _batched(pending: Iterable[_Pending], size: int) -> Iterator[_Chunk]:
     source = iter(pending)
     while chunk := list(islice(source, size)):
         yield chunk
 
 
 def _spread(
-    chunks: Iterable[list[_Pending]], make_worker: Callable[[], Worker], engine: Engine
-) -> Iterator[tuple[list[_Pending], Sequence[Result]]]:
-    """(chunk, results) in order. A pool is started only when there is work for it; few chunks are ever in flight."""
-    workers = engine.workers or os.cpu_count() or 1
-    if engine.kind == "inline" or workers == 1:
-        worker = None
-        for chunk in chunks:
-            worker = worker or make_worker()
+    chunks: Iterable[_Chunk], make_worker: Callable[[], Worker], engine: Engine
+) -> Generator[tuple[_Chunk, Sequence[Result]]]:
+    """(chunk, results) as they are finished. Workers are started only when there is work for them."""
+    source = iter(chunks)
+    first = list(islice(source, 2))
+    source = chain(first, source)
+    # For one chunk a worker of one's own is there sooner than any crew.
+    if engine.kind == "inline" or (engine.kind == "processes" and len(first) < 2):
+        worker = make_worker() if first else None
+        for chunk in source:
+            assert worker is not None
             yield chunk, worker([item for item, _ in chunk])
         return
-    source = iter(chunks)
-    first = next(source, None)
-    if first is None:
+    if not first:
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (make_worker, os.getpid())) as pool:
-        flight: deque[tuple[list[_Pending], Future[Sequence[Result]]]] = deque()
-        for chunk in _chain(first, source):
-            flight.append((chunk, pool.submit(_call_worker, [item for item, _ in chunk])))
-            if len(flight) > 2 * workers:
-                done, future = flight.popleft()
-                yield done, future.result()
-        for done, future in flight:
-            yield done, future.result()
-
-
-def _chain(first: list[_Pending], rest: Iterator[list[_Pending]]) -> Iterator[list[_Pending]]:
-    yield first
-    yield from rest
-
-
-_worker: Worker | None = None
-
-
-def _start_worker(make_worker: Callable[[], Worker], parent: int) -> None:
-    global _worker
-    die_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker = make_worker()
-
-
-def _call_worker(items: Sequence[Item]) -> Sequence[Result]:
-    assert _worker is not None
-    return _worker(items)
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process with its parent, so that a killed run leaves no child that writes (Linux)."""
+    crew = hire(make_worker, engine)
     try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (OSError, AttributeError):
-        return
-    if os.getppid() != parent:
-        os._exit(1)
+        yield from share(source, crew, items=lambda chunk: [item for item, _ in chunk])
+    finally:
+        crew.close()

@@ -139,8 +139,10 @@ class Domain:
 class EngineSettings:
     """How per-picture work is spread. Never changes a result, so no stage depends on it."""
 
-    kind: str = _knob(choices=("inline", "processes"))
+    kind: str = _knob(choices=("inline", "processes", "ray"))
     workers: int = _knob(low=0, high=4096)
+    address: str = _knob()
+    gpus: float = _knob(low=0, high=64)
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from pipeline import params as params_module
 from pipeline.content import digest
-from pipeline.engine import Engine, Item, Results, Worker, die_with_parent, map_items
+from pipeline.crews import die_with_parent
+from pipeline.engine import Engine, Item, Results, Worker, map_items
 from pipeline.errors import UserError
+from pipeline.faults import storage_trouble
 from pipeline.imports import code_of
 from pipeline.memo import Memo
 from pipeline.params import Domain, Params
@@ -85,7 +88,7 @@ class Job:
             make_worker,
             memo=self.memo,
             fingerprint=digest(parts),
-            engine=Engine(engine.kind, engine.workers),
+            engine=Engine(engine.kind, engine.workers, engine.address, engine.gpus),
             title=f"{self.stage}@{self.item}",
             batch=batch,
             total=total,
@@ -128,15 +131,47 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("stage", metavar="STAGE[@ITEM]", help="for example crop@source or pretrain@adgan")
     stage, _, item = parser.parse_args(argv).stage.partition("@")
     if "DVC_STAGE" in os.environ:
-        die_with_parent(os.getppid())
+        _end_with_dvc()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         run(stage, item)
     except UserError as error:
-        print(f"\nerror in {stage}{'@' if item else ''}{item}: {error}", file=sys.stderr)
+        _tell(stage, item, str(error))
         return 1
+    except Exception as error:
+        message = storage_trouble(error, _written())
+        if message is None:
+            raise
+        _tell(stage, item, message)
+        os._exit(1)  # at once: HDF5 crashes when it closes a file that it could not write
     return 0
 
 
+def _tell(stage: str, item: str, message: str) -> None:
+    print(f"\nerror in {stage}{'@' if item else ''}{item}: {message}", file=sys.stderr, flush=True)
+
+
+def _written() -> list[Path]:
+    """The folders that stages write to."""
+    return [Path("data"), Path(os.environ.get("DVC_ROOT", ".")) / ".cache"]
+
+
+def _end_with_dvc() -> None:
+    """End this process when dvc is killed, now or later."""
+    parent = os.getppid()
+    # A process whose parent was killed before this line has another one by now, of another session.
+    if os.getsid(parent) != os.getsid(0):
+        os._exit(1)
+    die_with_parent(parent)
+
+
+def _hush(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Show an error that nobody caught, unless storage gave it: HDF5 complains again when it closes the file."""
+    if error is not None and storage_trouble(error, _written()) is None:
+        sys.__excepthook__(kind, error, trace)
+
+
 if __name__ == "__main__":
+    sys.excepthook = _hush
+    sys.unraisablehook = lambda hidden: _hush(hidden.exc_type, hidden.exc_value, hidden.exc_traceback)
     sys.exit(main())

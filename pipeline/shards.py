@@ -13,8 +13,9 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.archives import layout, list_members, note_members
+from pipeline.archives import Member, layout, list_members, note_members
 from pipeline.content import Content, digest
+from pipeline.errors import UserError
 from pipeline.memo import Memo
 
 # Of the bytes that a shard has for its members: another way of writing them is another format.
@@ -72,7 +73,7 @@ class ShardReader(Mapping[str, bytes]):
         self._place = {
             os.path.splitext(member.name)[0]: (path, member)
             for path in sorted(folder.glob("*.tar"))
-            for member in (list_members(path, memo) if memo else layout(path))
+            for member in _members(path, memo)
         }
 
     @cached_property
@@ -90,6 +91,13 @@ class ShardReader(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return len(self._place)
+
+
+def _members(path: Path, memo: Memo | None) -> list[Member]:
+    try:
+        return list_members(path, memo) if memo else layout(path)
+    except UserError as error:
+        raise UserError(f"{path}: not a shard ({error}); delete it: `dvc repro` writes it again") from error
 
 
 def read_members(path: Path) -> Iterable[tuple[str, bytes]]:

@@ -1,12 +1,16 @@
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline.engine import Engine, Item, PerItem, map_items
-from pipeline.errors import BadItem
+from pipeline.errors import BadItem, UserError
 from pipeline.memo import Memo
 
 ITEMS = [Item(f"i{n:02d}", (bytes([n]),)) for n in range(12)]
@@ -74,33 +78,90 @@ def test_a_damaged_entry_is_computed_again(memo):
     assert 0 < again.computed < 12
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
-    script = f"""
-import time
+COUNTING = """
+import os, sys, time
 from pathlib import Path
-from pipeline.engine import *
+from pipeline.engine import Engine, Item, map_items
 from pipeline.memo import Memo
-def slow(item):
-    time.sleep(0.1)
-    return {{"out": item.inputs[0]}}
-items = [Item(str(n), (bytes([n]),)) for n in range(100)]
-map_items(items, lambda: PerItem(slow), memo=Memo(Path({str(tmp_path / "m.sqlite")!r})), fingerprint=b"", engine=Engine(), title="t")
+class Counts:
+    def __call__(self, items):
+        with open("calls", "a") as file:
+            file.write("".join(item.id + chr(10) for item in items))
+        time.sleep(0.02)
+        return [{"out": item.inputs[0]} for item in items]
+if __name__ == "__main__":
+    items = [Item(str(n), (bytes([n]),)) for n in range(200)]
+    engine = Engine(sys.argv[1], 2)
+    results = map_items(items, Counts, memo=Memo(Path("m.sqlite")), fingerprint=b"", engine=engine, title="t", batch=4)
+    assert {key: results[key]["out"] for key in results.keys} == {item.id: item.inputs[0] for item in items}
 """
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    time.sleep(3)
-    process.kill()
-    process.wait()
-    items = [Item(str(n), (bytes([n]),)) for n in range(100)]
-    results = map_items(
-        items,
-        lambda: PerItem(lambda item: {"out": item.inputs[0]}),
-        memo=Memo(tmp_path / "m.sqlite"),
-        fingerprint=b"",
-        engine=Engine(),
-        title="t",
+
+
+@pytest.mark.parametrize(("kind", "under_way"), [("inline", 1), ("processes", 2 * 2)])
+def test_a_killed_run_redoes_what_was_under_way_at_most(kind, under_way, tmp_path):
+    (tmp_path / "main.py").write_text(COUNTING)
+    command = [sys.executable, str(tmp_path / "main.py"), kind]
+    kills = 0
+    for share in (0.2, 0.5, 0.8):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(calls(tmp_path)) < 200 * share:
+            time.sleep(0.005)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+        time.sleep(0.2)
+    subprocess.run(command, cwd=tmp_path, stderr=subprocess.DEVNULL, check=True)
+    times = Counter(calls(tmp_path))
+    assert len(times) == 200
+    assert kills == 3
+    assert sum(times.values()) - 200 <= kills * 4 * under_way
+
+
+def calls(folder):
+    return (folder / "calls").read_text().split() if (folder / "calls").exists() else []
+
+
+class Dies:
+    """A worker that is killed by the item i03: always, or only the first time."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __call__(self, items):
+        if any(item.id == "i03" for item in items) and not (self.mark and self.mark.exists()):
+            if self.mark:
+                self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return PerItem(double)(items)
+
+
+def lose_a_worker(memo, mark, engine):
+    return map_items(
+        ITEMS, partial(Dies, mark), memo=memo, fingerprint=b"f", engine=engine, title="t", batch=2, total=len(ITEMS)
     )
-    assert 0 < results.computed < 100
-    assert {key: results[key]["out"] for key in results.keys} == {str(n): bytes([n]) for n in range(100)}
+
+
+def test_a_lost_worker_is_replaced(tmp_path):
+    results = lose_a_worker(Memo(tmp_path / "m.sqlite"), tmp_path / "died", Engine("processes", 2))
+    assert contents(results) == contents(work(Memo(tmp_path / "inline.sqlite")))
+    assert (tmp_path / "died").exists()
+
+
+def test_an_item_that_always_loses_its_worker_is_named_and_the_others_are_kept(tmp_path):
+    memo = Memo(tmp_path / "m.sqlite")
+    with pytest.raises(UserError, match=r"lost 3 times while it worked on i02, i03\..*engine\.workers"):
+        lose_a_worker(memo, None, Engine("processes", 1))
+    assert work(memo, ITEMS[:2]).computed == 0
+
+
+class Broken:
+    def __init__(self):
+        raise UserError("weights.safetensors is damaged")
+
+
+def test_a_worker_that_cannot_be_built_says_why(memo):
+    with pytest.raises(UserError, match=r"weights\.safetensors is damaged"):
+        map_items(ITEMS, Broken, memo=memo, fingerprint=b"f", engine=Engine("processes", 2), title="t")
 
 
 def is_running(pid):

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import random
 import shutil
-import time
 
 import pytest
 from ruamel.yaml import YAML
@@ -74,18 +72,6 @@ def test_several_processes_give_the_same_bytes(stage, project):
     forget(project, stage)
     project.run(f"{stage}@source")
     assert result(project, stage) == before
-
-
-def test_killed_and_resumed_equals_straight(stage, project):
-    before = result(project, stage)
-    for moment in random.Random(stage).sample(range(2, 40), 1):
-        forget(project, stage)
-        process = project.start(f"{stage}@source")
-        time.sleep(moment / 10)
-        process.kill()
-        process.wait()
-        project.run(f"{stage}@source")
-        assert result(project, stage) == before
 
 
 def test_every_parameter_that_is_read_is_listed(stage, packed_project, monkeypatch, tmp_path):
