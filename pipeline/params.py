@@ -116,6 +116,7 @@ class Pairs:
 class PackSettings:
     """What the HDF5 file holds."""
 
+    heatmaps: bool = _knob()
     sigma_px: float = _knob(low=0.5, high=50)
     codec: str = _knob(choices=("none", "gzip", "blosc"))
 

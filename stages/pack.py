@@ -17,6 +17,12 @@ from stages.artifacts import artifact, pack, read_keypoints, sheet
 
 def run(job: Job) -> None:
     """Write `data/pack/<domain>.h5` and its sheet."""
+    write(job)
+    _draw(job.item)
+
+
+def write(job: Job) -> None:
+    """Write `data/pack/<domain>.h5` from the shards and tables of the earlier stages."""
     item, settings, crop = job.item, job.domain.pack, job.domain.crop
     catalog = pd.read_parquet(artifact("ingest", item, "catalog.parquet")).set_index("id")
     listed = pd.read_parquet(artifact("pairs", item, "pairs.parquet"))
@@ -36,26 +42,27 @@ def run(job: Job) -> None:
         sigma_px=settings.sigma_px,
         source=job.domain.ingest.source,
         codec=settings.codec,
+        with_heatmaps=settings.heatmaps,
     )
-    _draw(item)
 
 
 def _pictures(job: Job, ids: list[str], persons: dict[str, str]) -> Iterator[Picture]:
-    crop, sigma_px = job.domain.crop, job.domain.pack.sigma_px
+    settings = job.domain.pack
+    size = {"width": job.domain.crop.width, "height": job.domain.crop.height}
     images = ShardReader(artifact("crop", job.item, "images"))
     parsing = ShardReader(artifact("parsing", job.item, "labels"))
     edges = ShardReader(artifact("edges", job.item, "edges"))
     joints = read_keypoints(artifact("keypoints", job.item, "keypoints.parquet"))
     for name in job.progress(ids):
-        maps = heatmaps.render(joints[name], width=crop.width, height=crop.height, sigma_px=sigma_px)
+        maps = heatmaps.render_uint8(joints[name], **size, sigma_px=settings.sigma_px) if settings.heatmaps else None
         yield Picture(
             name=name,
             person=persons[name],
             image=decode(images[name]),
             keypoints=joints[name],
-            heatmaps=heatmaps.to_uint8(maps),
+            heatmaps=maps,
             parsing=labels.from_png(parsing[name]),
-            mask=body_mask(joints[name], width=crop.width, height=crop.height),
+            mask=body_mask(joints[name], **size),
             edges=decode_grey(edges[name]),
         )
 
@@ -66,6 +73,7 @@ def _draw(item: str) -> None:
     chosen = [listed[index] for index in sheets.choose(range(len(listed)), 12)]
     row_of = {name: row for row, name in enumerate(packed.names)}
     names = {name for pair in chosen for name in pair}
+    maps = packed.heatmaps(0)
     sections = [
         sheets.pair_rows(
             {name: packed.image(row_of[name]) for name in names},
@@ -73,8 +81,9 @@ def _draw(item: str) -> None:
             chosen,
             heading="Pairs",
         ),
-        sheets.heat_maps(packed.image(0), packed.heatmaps(0), f"The 18 heat maps of {packed.names[0]}"),
     ]
+    if maps is not None:
+        sections.append(sheets.heat_maps(packed.image(0), maps, f"The 18 heat maps of {packed.names[0]}"))
     counts = ", ".join(f"{len(packed.pairs(split))} {split}" for split in SPLITS)
     sheets.write_sheet(
         sheet("pack", item), f"Pack · {item}", sections, subtitle=f"{len(packed)} pictures; pairs: {counts}"
