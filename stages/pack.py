@@ -48,13 +48,15 @@ def write(job: Job) -> None:
 
 def _pictures(job: Job, ids: list[str], persons: dict[str, str]) -> Iterator[Picture]:
     settings = job.domain.pack
-    size = {"width": job.domain.crop.width, "height": job.domain.crop.height}
+    width, height = job.domain.crop.width, job.domain.crop.height
     images = ShardReader(artifact("crop", job.item, "images"))
     parsing = ShardReader(artifact("parsing", job.item, "labels"))
     edges = ShardReader(artifact("edges", job.item, "edges"))
     joints = read_keypoints(artifact("keypoints", job.item, "keypoints.parquet"))
     for name in job.progress(ids):
-        maps = heatmaps.render_uint8(joints[name], **size, sigma_px=settings.sigma_px) if settings.heatmaps else None
+        maps = None
+        if settings.heatmaps:
+            maps = heatmaps.render_uint8(joints[name], width=width, height=height, sigma_px=settings.sigma_px)
         yield Picture(
             name=name,
             person=persons[name],
@@ -62,7 +64,7 @@ def _pictures(job: Job, ids: list[str], persons: dict[str, str]) -> Iterator[Pic
             keypoints=joints[name],
             heatmaps=maps,
             parsing=labels.from_png(parsing[name]),
-            mask=body_mask(joints[name], **size),
+            mask=body_mask(joints[name], width=width, height=height),
             edges=decode_grey(edges[name]),
         )
 

@@ -74,9 +74,9 @@ def _folded(module: nn.Module) -> nn.Module:
     """The module, every batch norm that stands after a convolution in one with it."""
     before = ""
     for name, child in list(module.named_children()):
-        conv = getattr(module, before) if before else None
-        is_pair = isinstance(child, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d)
-        if is_pair and conv.out_channels == child.num_features:
+        conv: Any = getattr(module, before) if before else None
+        follows = isinstance(child, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d)
+        if follows and conv.out_channels == child.num_features:
             setattr(module, before, fuse_conv_bn_eval(conv, child))
             # timm's batch norms hold the activation after them.
             setattr(module, name, getattr(child, "act", nn.Identity()))
