@@ -1,6 +1,6 @@
 """Training pairs a second from the pack, against the layouts that the field reads.
 
-    python -m benchmarks.loading [--pictures 400] [--seconds 3]
+    python -m benchmarks.loading [--pictures 300] [--seconds 3]
 
 Everything hands back batches of pairs as torch tensors: two pictures, their joints or heat maps, two label maps.
 `float32` is the field's usual layout: a JPEG, a PNG of labels and one 18x256x176 float32 .npy of heat maps for each
@@ -26,7 +26,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.people import HEIGHT, WIDTH, Person, people, print_table
-from models.data import Draws, Pairs, pose_maps
+from models.data import Draws, Pairs
 from pipeline.packed import Pack, Picture, write_pack
 from pipeline.people import edges, heatmaps, labels
 from pipeline.people.masks import body_mask
@@ -103,10 +103,11 @@ class Uint8Files(Float32Files):
 
 
 def with_full_maps(samples: list[Any]) -> Tensors:
-    """Collation that draws the heat maps of the whole batch."""
+    """Collation that draws the heat maps of the whole batch, by numpy: it asks for large pages, torch does not."""
     batch: Tensors = torch.utils.data.default_collate(samples)
     for side in ("source", "target"):
-        batch[f"{side}_maps"] = pose_maps(batch[f"{side}_joints"], (HEIGHT, WIDTH))
+        joints = batch[f"{side}_joints"].flatten(0, 1).numpy()
+        batch[f"{side}_maps"] = torch.from_numpy(heatmaps.render(joints, **SIZE)).unflatten(0, (-1, 18))
     return batch
 
 
@@ -178,7 +179,7 @@ def layouts(folder: Path, count: int) -> Iterator[tuple[str, Layout, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=400)
+    parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
