@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ray test check docs detectors clean
+.PHONY: help setup repro ray test check docs detectors bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -43,6 +43,11 @@ docs: setup      ## build the documentation into site/
 
 detectors: setup ## train the two shipped networks again (a DVC project of its own)
 	cd models/detectors && dvc repro
+
+bench: setup     ## the quick benchmarks: tables of ratios, on a quiet machine (some three minutes)
+	OMP_NUM_THREADS=1 python -m benchmarks.pack
+	OMP_NUM_THREADS=1 python -m benchmarks.loading
+	python -m benchmarks.detectors
 
 clean:           ## remove the environment and every cache, not the artifacts under DVC
 	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache site build *.egg-info

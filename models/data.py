@@ -89,16 +89,18 @@ def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussia
     height, width = size
     dx_BJ1W = torch.arange(width, device=joints_BJ3.device) - joints_BJ3[..., 0, None, None]
     dy_BJH1 = torch.arange(height, device=joints_BJ3.device)[:, None] - joints_BJ3[..., 1, None, None]
+    is_there_BJ11 = _is_present(joints_BJ3)[..., None, None]
     if kind == "gaussian":
-        maps = torch.exp(-dy_BJH1.square() / (2 * sigma_px**2)) * torch.exp(-dx_BJ1W.square() / (2 * sigma_px**2))
-    elif kind == "disc":
+        bell_BJH1, bell_BJ1W = (torch.exp(-d.square() / (2 * sigma_px**2)) for d in (dy_BJH1, dx_BJ1W))
+        return (bell_BJH1 * is_there_BJ11) * bell_BJ1W
+    if kind == "disc":
         maps = (dx_BJ1W.square() + dy_BJH1.square() <= sigma_px**2).float()
     elif kind == "delta":
         # -0.5 <= d < 0.5 holds for one pixel, also for a joint half way between two.
         maps = ((dx_BJ1W > -0.5) & (dx_BJ1W <= 0.5) & (dy_BJH1 > -0.5) & (dy_BJH1 <= 0.5)).float()
     else:
         raise ValueError(f"heat map kind '{kind}' is not one of delta, gaussian, disc")
-    return maps * _is_present(joints_BJ3)[..., None, None]
+    return maps * is_there_BJ11
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Draw:
 
 
 class Pairs(Dataset[Arrays]):
-    """Pairs of a pack: `pairs[draw]` gives numpy arrays, pictures as uint8 (3, H, W)."""
+    """Pairs of a pack: `pairs[draw]` gives numpy arrays, pictures as uint8 (H, W, 3), as they are stored."""
 
     def __init__(self, pictures: Pictures, rows: NDArray[np.int32]) -> None:
         """`rows` (M, 2): source row, target row."""
@@ -125,19 +127,20 @@ class Pairs(Dataset[Arrays]):
         source, target = (int(row) for row in self.rows[draw.pair])
         joints = self.pictures.keypoints
         arrays: Arrays = {
-            "source": self.pictures.image(source).transpose(2, 0, 1),
+            "source": self.pictures.image(source),
             "source_parsing": self.pictures.parsing(source),
             "source_joints": joints[source],
-            "target": self.pictures.image(target).transpose(2, 0, 1),
+            "target": self.pictures.image(target),
             "target_parsing": self.pictures.parsing(target),
             "target_joints": joints[target],
-            "target_mask": self.pictures.mask(target)[None],
+            "target_mask": self.pictures.mask(target),
         }
         if draw.is_mirrored:
-            width = arrays["source"].shape[-1]
+            width = arrays["source"].shape[1]
             for key, value in arrays.items():
-                arrays[key] = skeleton.flip(value, width) if key.endswith("joints") else value[..., ::-1]
-        return {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+                flipped = skeleton.flip(value, width) if key.endswith("joints") else value[:, ::-1]
+                arrays[key] = np.ascontiguousarray(flipped)
+        return arrays
 
 
 class Draws(Sampler[list[Draw]]):
@@ -167,11 +170,11 @@ def batches(pairs: Pairs, draws: Sampler[list[Draw]], *, device: torch.device, w
 
 
 def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
-    """Collated arrays of `Pairs` on the device: pictures in [-1, 1], masks as float."""
+    """Collated arrays of `Pairs` on the device: pictures (B, 3, H, W) in [-1, 1], masks (B, 1, H, W) as float."""
     moved = {key: value.to(device, non_blocking=True) for key, value in arrays.items()}
     for key in ("source", "target"):
-        moved[key] = moved[key].float() / 127.5 - 1
-    moved["target_mask"] = moved["target_mask"].float()
+        moved[key] = moved[key].permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+    moved["target_mask"] = moved["target_mask"][:, None].float()
     return Batch(**moved)
 
 

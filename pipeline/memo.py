@@ -114,20 +114,34 @@ class Memo:
         row = (key, state.st_size, state.st_mtime_ns, self._today)
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
-    def take_file(self, key: bytes, path: Path) -> bool:
-        """Put the file that was kept under `key` at `path`; False when there is none, or it was written to since."""
+    def kept_file(self, key: bytes) -> Path | None:
+        """The file that was kept under `key`; None when there is none, or it was written to since."""
         row = self._db.execute("SELECT size, mtime_ns FROM files WHERE key = ?", (key,)).fetchone()
         kept = self._file(key)
         try:
             state = kept.stat()
-            if row != (state.st_size, state.st_mtime_ns):
-                kept.unlink(missing_ok=True)
-                return False
-            _link(kept, path)
         except FileNotFoundError:  # never kept, or pruned by another process
-            return False
+            return None
+        if row != (state.st_size, state.st_mtime_ns):
+            kept.unlink(missing_ok=True)
+            return None
         self._touch("files", "key", [key])
-        return True
+        return kept
+
+    def take_file(self, key: bytes, path: Path) -> bool:
+        """Put the file that was kept under `key` at `path`, if there is one."""
+        kept = self.kept_file(key)
+        try:
+            if kept:
+                _link(kept, path)
+        except FileNotFoundError:
+            return False
+        return kept is not None
+
+    def forget_file(self, key: bytes) -> None:
+        """Remove the file that was kept under `key`."""
+        self._db.execute("DELETE FROM files WHERE key = ?", (key,))
+        self._file(key).unlink(missing_ok=True)
 
     def _file(self, key: bytes) -> Path:
         return self.folder / "files" / key.hex()

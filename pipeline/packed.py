@@ -2,7 +2,7 @@
 
     images    (N, H, W, 3) uint8    one picture per chunk
     keypoints (N, 18, 3)   float32  x, y in pixels, score; (-1, -1, 0) = missing
-    heatmaps  (N, 18, H, W) uint8   255 = peak, Gaussian of `sigma_px`
+    heatmaps  (N, 18, H, W) uint8   255 = peak, Gaussian of `sigma_px`; may be left out, key points hold the same
     parsing   (N, H, W)    uint8    labels 0..7
     mask      (N, H, W)    uint8    1 = body
     edges     (N, H, W)    uint8    dark lines on white
@@ -41,15 +41,25 @@ class Picture:
     person: str
     image: Bytes
     keypoints: NDArray[np.float32]
-    heatmaps: Bytes
+    heatmaps: Bytes | None
     parsing: Bytes
     mask: Bytes
     edges: Bytes
 
 
+@dataclass(frozen=True)
+class Chunks:
+    """One row as an earlier pack of the same size and codec holds it: the chunk of each dataset, compressed."""
+
+    name: str
+    person: str
+    keypoints: NDArray[np.float32]
+    stored: dict[str, bytes]
+
+
 def write_pack(
     path: Path,
-    pictures: Iterable[Picture],
+    pictures: Iterable[Picture | Chunks],
     *,
     count: int,
     pairs: dict[str, NDArray[np.int32]],
@@ -57,29 +67,22 @@ def write_pack(
     sigma_px: float,
     source: str,
     codec: str = "none",
+    with_heatmaps: bool = True,
 ) -> None:
     """Write `count` pictures of `size` (width, height) and the pairs of each split, atomically."""
-    width, height = size
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    with h5py.File(partial, "w", libver="latest", track_order=True) as file:
+    # Without a cache every chunk is written when it comes: chunks of an earlier pack then land where fresh ones would.
+    with h5py.File(partial, "w", libver="latest", track_order=True, rdcc_nbytes=0) as file:
         _describe(file, size=size, sigma_px=sigma_px, source=source)
-        layout = {
-            "images": ((height, width, 3), _codec(codec)),
-            "heatmaps": ((len(JOINTS), height, width), _codec("gzip")),
-            "parsing": ((height, width), _codec("gzip")),
-            "mask": ((height, width), _codec("gzip")),
-            "edges": ((height, width), _codec("gzip")),
-        }
-        stored = {
-            name: file.create_dataset(name, (count, *shape), "u1", chunks=(1, *shape), track_times=False, **options)
-            for name, (shape, options) in layout.items()
-        }
+        stored = _create_planes(file, count, size, codec, with_heatmaps=with_heatmaps)
         names, persons, keypoints = [], [], np.zeros((count, len(JOINTS), 3), np.float32)
         for row, picture in enumerate(pictures):
-            stored["images"][row] = picture.image
-            for name in ("heatmaps", "parsing", "mask", "edges"):
-                stored[name][row] = getattr(picture, name)
+            for name, dataset in stored.items():
+                if isinstance(picture, Chunks):
+                    dataset.id.write_direct_chunk((row, *[0] * (dataset.ndim - 1)), picture.stored[name])
+                else:
+                    dataset[row] = picture.image if name == "images" else getattr(picture, name)
             keypoints[row] = picture.keypoints
             names.append(picture.name)
             persons.append(picture.person)
@@ -91,6 +94,33 @@ def write_pack(
             rows = np.asarray(pairs.get(split, np.empty((0, 2))), np.int32).reshape(-1, 2)
             file.create_dataset(f"pairs/{split}", data=rows, track_times=False)
     os.replace(partial, path)
+
+
+def _create_planes(
+    file: h5py.File, count: int, size: tuple[int, int], codec: str, *, with_heatmaps: bool
+) -> dict[str, h5py.Dataset]:
+    """The empty datasets of what every picture has, by name; one picture per chunk."""
+    width, height = size
+    shapes = {
+        "images": (height, width, 3),
+        "heatmaps": (len(JOINTS), height, width),
+        "parsing": (height, width),
+        "mask": (height, width),
+        "edges": (height, width),
+    }
+    if not with_heatmaps:
+        del shapes["heatmaps"]
+    return {
+        name: file.create_dataset(
+            name,
+            (count, *shape),
+            "u1",
+            chunks=(1, *shape),
+            track_times=False,
+            **_codec(codec if name == "images" else "gzip"),
+        )
+        for name, shape in shapes.items()
+    }
 
 
 def _codec(name: str) -> dict[str, Any]:
@@ -118,8 +148,11 @@ def _check(file: h5py.File) -> None:
     """ValueError or KeyError where a part is missing or does not belong to the others; nothing is read of them."""
     count, width, height = len(file["names"]), int(file.attrs["width"]), int(file.attrs["height"])
     planes = {name: (count, height, width) for name in ("parsing", "mask", "edges")}
-    joints = {"keypoints": (count, len(JOINTS), 3), "heatmaps": (count, len(JOINTS), height, width)}
-    for name, shape in ({"persons": (count,), "images": (count, height, width, 3)} | planes | joints).items():
+    shapes: dict[str, tuple[int, ...]] = {"persons": (count,), "images": (count, height, width, 3), **planes}
+    shapes["keypoints"] = (count, len(JOINTS), 3)
+    if "heatmaps" in file:
+        shapes["heatmaps"] = (count, len(JOINTS), height, width)
+    for name, shape in shapes.items():
         if file[name].shape != shape:
             raise ValueError(f"{name} has shape {file[name].shape} instead of {shape}")
 
@@ -132,7 +165,7 @@ class Pack:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._handle: tuple[int, h5py.File] | None = None
+        self._handle: tuple[int, dict[str, h5py.Dataset]] | None = None
         try:
             with h5py.File(self.path, "r") as file:
                 if file.attrs.get("schema") != SCHEMA:
@@ -181,21 +214,33 @@ class Pack:
         """(H, W) edge map, dark lines on white."""
         return self._read("edges", row)
 
-    def heatmaps(self, row: int) -> Bytes:
-        """(18, H, W) stored heat maps, 255 at the joint."""
-        return self._read("heatmaps", row)
+    def heatmaps(self, row: int) -> Bytes | None:
+        """(18, H, W) stored heat maps, 255 at the joint; None in a pack without them (`pack.heatmaps: false`)."""
+        return self._read("heatmaps", row) if "heatmaps" in self._datasets() else None
 
     def _read(self, name: str, row: int) -> Bytes:
-        # An HDF5 handle does not survive a fork, so each process opens its own.
-        if self._handle is None or self._handle[0] != os.getpid():
-            self._handle = (os.getpid(), h5py.File(self.path, "r"))
         try:
-            data: Bytes = self._handle[1][name][row]
+            data: Bytes = self._datasets()[name][row]
         except OSError as error:
             raise UserError(
                 f"{self.path}: {name} of row {row} is damaged ({error}); run `dvc repro pack@{self.path.stem}`"
             ) from error
         return data
+
+    def _datasets(self) -> dict[str, h5py.Dataset]:
+        """The open datasets: finding one by its name takes longer than reading a picture from it."""
+        # An HDF5 handle does not survive a fork, so each process opens its own.
+        if self._handle is None or self._handle[0] != os.getpid():
+            file = h5py.File(self.path, "r")
+            self._handle = (os.getpid(), {name: file[name] for name in file if isinstance(file[name], h5py.Dataset)})
+        return self._handle[1]
+
+    def chunks(self, row: int) -> dict[str, bytes]:
+        """The chunk of every plane as it is stored, by the plane's name."""
+        planes = {name: dataset for name, dataset in self._datasets().items() if dataset.chunks}
+        return {
+            name: dataset.id.read_direct_chunk((row, *[0] * (dataset.ndim - 1)))[1] for name, dataset in planes.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_handle": None}

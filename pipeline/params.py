@@ -68,6 +68,7 @@ class Keypoints:
 
     use_annotation: bool = _knob()
     weights: str = _knob()
+    precision: str = _knob(choices=("float32", "fused", "bfloat16"))
     min_joints: int = _knob(low=1, high=18)
     max_people: int = _knob(low=1)
     max_quarantined: float = _knob(low=0, high=1)
@@ -79,6 +80,7 @@ class Parsing:
 
     use_labels: bool = _knob()
     weights: str = _knob()
+    precision: str = _knob(choices=("float32", "bfloat16"))
     vocabulary: str = _knob(choices=("ours", "adgan", "lip", "cihp", "atr", "spt"))
     shards: int = _knob(low=1, high=100)
     min_person: float = _knob(low=0, high=1)
@@ -116,6 +118,7 @@ class Pairs:
 class PackSettings:
     """What the HDF5 file holds."""
 
+    heatmaps: bool = _knob()
     sigma_px: float = _knob(low=0.5, high=50)
     codec: str = _knob(choices=("none", "gzip", "blosc"))
 

@@ -33,10 +33,10 @@ class Accept:
 class Detect:
     """A worker: pictures in, joints or a reason out. The network is loaded once."""
 
-    def __init__(self, weights: Path, accept: Accept) -> None:
+    def __init__(self, weights: Path, accept: Accept, precision: str) -> None:
         from models.detectors.pose import PoseDetector
 
-        self.detector = PoseDetector(weights)
+        self.detector = PoseDetector(weights, precision=precision)
         self.accept = accept
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
@@ -59,9 +59,9 @@ class Detect:
         return results
 
 
-def make_worker(weights: Path, accept: Accept) -> Worker:
+def make_worker(weights: Path, accept: Accept, precision: str = "float32") -> Worker:
     """The worker, built in the process that uses it."""
-    return Detect(weights, accept)
+    return Detect(weights, accept, precision)
 
 
 def _missing(joints: NDArray[np.float32], min_joints: int) -> str:
@@ -87,8 +87,8 @@ def run(job: Job) -> None:
     weights = weights_file(settings.weights, f"domains.{job.item}.keypoints.weights")
     found = job.map(
         (Item(name, (content,)) for name, content in left.items()),
-        partial(make_worker, weights, accept),
-        settings=(BATCH, accept),
+        partial(make_worker, weights, accept, settings.precision),
+        settings=(BATCH, accept, settings.precision),
         weights=weights,
         batch=BATCH,
         total=len(left),

@@ -22,10 +22,10 @@ BATCH = 8
 class Parse:
     """A worker: pictures in, indexed PNG out. The network is loaded once."""
 
-    def __init__(self, weights: Path, vocabulary: str, min_person: float) -> None:
+    def __init__(self, weights: Path, vocabulary: str, min_person: float, precision: str) -> None:
         from models.detectors.parsing import Parser
 
-        self.parser = Parser(weights, vocabulary=vocabulary)
+        self.parser = Parser(weights, vocabulary=vocabulary, precision=precision)
         self.min_person = min_person
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
@@ -34,9 +34,9 @@ class Parse:
         return [_accepted(found, self.min_person) for found in maps]
 
 
-def make_worker(weights: Path, vocabulary: str, min_person: float) -> Worker:
+def make_worker(weights: Path, vocabulary: str, min_person: float, precision: str = "float32") -> Worker:
     """The worker, built in the process that uses it."""
-    return Parse(weights, vocabulary, min_person)
+    return Parse(weights, vocabulary, min_person, precision)
 
 
 def _accepted(found: labels.LabelMap, min_person: float) -> Result:
@@ -73,8 +73,8 @@ def run(job: Job) -> None:
     weights = weights_file(settings.weights, f"domains.{job.item}.parsing.weights")
     found = job.map(
         (Item(name, (content,)) for name, content in left.items()),
-        partial(make_worker, weights, settings.vocabulary, settings.min_person),
-        settings=(BATCH, settings.vocabulary, settings.min_person),
+        partial(make_worker, weights, settings.vocabulary, settings.min_person, settings.precision),
+        settings=(BATCH, settings.vocabulary, settings.min_person, settings.precision),
         weights=weights,
         batch=BATCH,
         total=len(left),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.detectors import lite0, storage
-from models.detectors.batches import Picture, fill, fit_edge, same_size_batches, torch_threads
+from models.detectors.batches import Bfloat16, Picture, fill, fit_edge, fused, same_size_batches, torch_threads
 from pipeline.errors import UserError
 from pipeline.people import labels
 
@@ -30,6 +30,8 @@ DESCRIPTION: dict[str, Any] = {
     "reduce": 1.25,
 }
 
+PRECISIONS = ("float32", "bfloat16")
+
 # Every encoder of segmentation_models_pytorch halves the picture five times.
 MULTIPLE = 32
 
@@ -39,8 +41,8 @@ class Parser:
 
     `weights` is a safetensors file of ours, or of any network of segmentation_models_pytorch with its `config.json` (or
     `<name>.json`) beside it; `mean` and `std` there are ImageNet's unless given, `reduce` is 1. Pictures are scaled to
-    `edge_px` on the longer side for the network, `batch` at a time; in float32 on the CPU: a picture's labels depend on
-    nothing but the picture. ValueError names the file that does not fit.
+    `edge_px` on the longer side for the network, `batch` at a time; in float32 or bfloat16 (`precision`) on the CPU: a
+    picture's labels depend on nothing but the picture. ValueError names the file that does not fit.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class Parser:
         *,
         vocabulary: str = "ours",
         threads: int = 1,
-        batch: int = 8,
+        batch: int = 4,
         edge_px: int = 256,
+        precision: str = "float32",
     ) -> None:
         if vocabulary not in labels.MERGE:
             raise ValueError(f"vocabulary '{vocabulary}' is not one of {', '.join(labels.MERGE)}")
@@ -60,12 +63,15 @@ class Parser:
         classes, expected = description.get("classes"), len(labels.MERGE[vocabulary])
         if classes != expected:
             raise UserError(f"{path}: {classes} labels, but the vocabulary '{vocabulary}' has {expected}")
-        self._network = build(description)
         try:
+            self._network = build(description)
             self._network.load_state_dict(tensors)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise UserError(f"{path}: the weights do not fit the network it describes: {error}") from error
-        self._network.eval()
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
+        quick = fused(self._network.eval())
+        self._network = Bfloat16(quick) if precision == "bfloat16" else quick
         self._reduce = float(description.get("reduce", 1))
         self._mean = torch.tensor(description.get("mean", (0.485, 0.456, 0.406))).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(description.get("std", (0.229, 0.224, 0.225))).view(1, 3, 1, 1) * 255

@@ -30,7 +30,7 @@ def pictures(count=3):
         )
 
 
-def write(path, codec="none"):
+def write(path, codec="none", with_heatmaps=True):
     write_pack(
         path,
         pictures(),
@@ -40,6 +40,7 @@ def write(path, codec="none"):
         sigma_px=6.0,
         source="figures",
         codec=codec,
+        with_heatmaps=with_heatmaps,
     )
     return path
 
@@ -73,6 +74,25 @@ def test_the_file_is_laid_out_as_documented(tmp_path):
         assert json.loads(file.attrs["labels"]) == list(LABELS)
         assert (file.attrs["width"], file.attrs["height"], file.attrs["sigma_px"]) == (WIDTH, HEIGHT, 6.0)
         assert (file.attrs["mean"], file.attrs["std"], file.attrs["schema"]) == (127.5, 127.5, 1)
+
+
+def test_any_hdf5_reader_reads_it(tmp_path):
+    with h5py.File(write(tmp_path / "a.h5")) as file:
+        for row, picture in enumerate(pictures()):
+            assert np.array_equal(file["images"][row], picture.image)
+            for name in ("heatmaps", "parsing", "mask", "edges"):
+                assert np.array_equal(file[name][row], getattr(picture, name))
+
+
+def test_heat_maps_may_be_left_out(tmp_path):
+    path = write(tmp_path / "a.h5", with_heatmaps=False)
+    assert path.stat().st_size < write(tmp_path / "b.h5").stat().st_size
+    pack = Pack(path)
+    assert pack.heatmaps(0) is None
+    for row, picture in enumerate(pictures()):
+        assert np.array_equal(pack.image(row), picture.image)
+        assert np.array_equal(pack.edges(row), picture.edges)
+        assert np.array_equal(pack.keypoints[row], picture.keypoints)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):

@@ -67,3 +67,23 @@ def test_bytes_peak_at_255():
 def test_an_unknown_kind_is_named():
     with pytest.raises(ValueError, match="'blob' is not one of delta, gaussian, disc"):
         heatmaps.render(skeleton.empty(), width=W, height=H, kind="blob")
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, W - 1), st.floats(0, H - 1)), max_size=18),
+    st.floats(0.5, 30),
+)
+@settings(deadline=None)
+def test_bytes_drawn_near_the_joints_are_those_of_the_whole_maps(places, sigma):
+    joints = joints_at(*places)
+    whole = heatmaps.to_uint8(heatmaps.render(joints, width=W, height=H, sigma_px=sigma))
+    np.testing.assert_array_equal(heatmaps.render_uint8(joints, width=W, height=H, sigma_px=sigma), whole)
+
+
+def test_bytes_are_the_rounded_formula():
+    x, y, sigma = 40.2, 1.7, 3.0
+    rows, columns = np.mgrid[:H, :W]
+    expected = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    found = heatmaps.render_uint8(joints_at((x, y)), width=W, height=H, sigma_px=sigma)
+    assert np.abs(found[0] - expected).max() < 0.501
+    assert not found[1:].any()

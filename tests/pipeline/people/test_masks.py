@@ -68,6 +68,18 @@ def test_limbs_with_a_missing_end_are_not_drawn(person):
     assert rows.max() == 154
 
 
+def test_a_limb_of_whole_numbers_is_the_union_of_its_discs():
+    """From (20, 30) to (32, 30), r = 4: four parts of 3 px, so discs at 20, 23, 26, 29 and 32; then closed."""
+    joints = skeleton.empty()
+    a, b = skeleton.MASK_LIMBS[0]
+    joints[a], joints[b] = (20, 30, 1), (32, 30, 1)
+    rows, columns = np.mgrid[:H, :W]
+    mask = np.zeros((H, W), np.uint8)
+    for x in (20, 23, 26, 29, 32):
+        mask |= ((columns - x) ** 2 + (rows - 30) ** 2 <= 16).astype(np.uint8)
+    np.testing.assert_array_equal(body_mask(joints, width=W, height=H), closed(mask))
+
+
 def test_nobody_is_an_empty_mask():
     assert not body_mask(skeleton.empty(), width=W, height=H).any()
 
