@@ -1,6 +1,7 @@
 """Files between the stages that somebody spoiled: each ends in a message that names file and remedy."""
 
 import io
+import re
 import shutil
 
 import pytest
@@ -62,11 +63,11 @@ def test_a_picture_that_has_gone_since_is_named(project):
     picture = project.folder.parent / "raw" / "ada_0.png"
     data = picture.read_bytes()
     picture.unlink()
+    shutil.rmtree(project.folder / ".cache")
     code, output = project.run("crop@source", check=False)
     picture.write_bytes(data)
     assert (code, "Traceback" in output) == (1, False)
-    assert "ada_0.png cannot be read" in output
-    assert "dvc repro ingest@source" in output
+    assert re.search(r"ada_0\.png cannot be read any more .*: put it back", output)
 
 
 @pytest.mark.parametrize("data", [b"junk" * 999, b"", corpus.malicious("sprung")])
