@@ -83,7 +83,7 @@ def train(
 ) -> Method:
     """The trained system with averaged weights, on the CPU, in eval mode; with `patience` the best that were seen.
 
-    Goes on from `work_dir/checkpoint.pt` where the same settings and data left one, and removes it at the end.
+    Goes on from `work_dir/checkpoint.pt` where the same settings and data left one, and leaves it there.
     DivergedError when the losses do.
     """
     if settings.threads:
@@ -113,7 +113,6 @@ def train(
             run.write(checkpoint, recipe)
 
     run.take_best()
-    checkpoint.unlink(missing_ok=True)
     return run.averaged.to("cpu").eval()
 
 

@@ -60,6 +60,15 @@ def layout(archive: Path) -> list[Member]:
         raise UserError(f"{archive} is no readable archive ({error}): copy or pack it again") from error
 
 
+def file_identity(path: Path, memo: Memo) -> bytes:
+    """A digest of the file's bytes; one that `memo` knows is not read again."""
+    identity = memo.identities([path]).get(path)
+    if identity is None:
+        identity = _hash_file(path)
+        memo.remember({path: identity})
+    return identity
+
+
 def note_members(archive: Path, members: list[Member], memo: Memo, *, identity: bytes, settled: bool = False) -> None:
     """Let `memo` know what is in the archive, whose content `identity` stands for."""
     memo.note_listing(identity, json.dumps([astuple(member) for member in members]).encode())

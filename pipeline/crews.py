@@ -251,7 +251,9 @@ def _connect(engine: Engine) -> Any:
         import ray
     except ImportError:
         raise UserError("engine.kind: ray is not installed: `pip install -r requirements-ray.txt`") from None
-    local = {} if engine.address else {"num_cpus": engine.workers or os.cpu_count(), "include_dashboard": False}
+    local: dict[str, Any] = (
+        {} if engine.address else {"num_cpus": engine.workers or os.cpu_count(), "include_dashboard": False}
+    )
     try:
         host, _, port = engine.address.removeprefix("ray://").rpartition(":")
         if host:  # Ray itself would wait for minutes

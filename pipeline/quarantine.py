@@ -20,7 +20,9 @@ def write(path: Path, rows: Rows) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ["name,reason", *(",".join(map(_cell, row)) for row in sorted(rows))]
-    path.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+    partial.replace(path)
 
 
 def read(path: Path) -> Rows:

@@ -28,9 +28,11 @@ def pack(domain: str) -> Path:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write parquet: the same rows give the same bytes."""
+    """Write parquet, at once or not at all: the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(path, index=False, compression="zstd")
+    partial = path.with_name(f"{path.name}.part")
+    table.to_parquet(partial, index=False, compression="zstd")
+    partial.replace(path)
 
 
 def write_keypoints(path: Path, joints: dict[str, NDArray[np.float32]]) -> None:

@@ -3,6 +3,7 @@
 To show what the pretraining is worth, the same steps are also taken from random weights.
 """
 
+import shutil
 from pathlib import Path
 
 from models.data import Pairs
@@ -12,7 +13,7 @@ from pipeline.packed import Pack
 from pipeline.run import Job
 from stages.artifacts import artifact, curves, pack
 from stages.curves import Curves
-from stages.pretrain import held_out_pairs, training_settings
+from stages.pretrain import held_out_pairs, run_folder, training_settings
 
 
 def run(job: Job) -> None:
@@ -29,12 +30,14 @@ def run(job: Job) -> None:
 def _train(job: Job, domain: str, name: str, *, start: Path | None) -> None:
     params, packed = job.params, Pack(pack(domain))
     method = build(job.item, params.methods[job.item], seed=params.seed, start=start)
+    work_dir = run_folder(job, f"finetune-{job.item}-{name.replace('/', '-')}", pack(domain))
     trained = train(
         method,
         Pairs(packed, packed.pairs("train")),
         training_settings(params.finetune, "finetune", params.seed),
         validation=held_out_pairs(packed),
         logger=Curves(curves("finetune", job.item) / name),
-        work_dir=job.cache / "runs" / f"finetune-{job.item}-{name.replace('/', '-')}",
+        work_dir=work_dir,
     )
     save(artifact("finetune", job.item, f"{name}.safetensors"), trained)
+    shutil.rmtree(work_dir, ignore_errors=True)

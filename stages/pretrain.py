@@ -1,13 +1,17 @@
 """Train a method on the domain `pretrain.domain`, from random weights or from `models/pretrained/`."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 from models.data import Pairs
-from models.method import build, save
+from models.method import METHODS, build, save
 from models.settings import read_settings
 from models.training import TrainingSettings, train
+from pipeline.archives import file_identity
+from pipeline.content import digest
+from pipeline.imports import code_of
 from pipeline.packed import Pack
 from pipeline.run import Job
 from stages.artifacts import artifact, curves, pack
@@ -29,15 +33,24 @@ def run(job: Job) -> None:
         log.info("begins with %s", start)
     method = build(job.item, params.methods[job.item], seed=params.seed, start=start)
     packed = Pack(pack(params.pretrain_domain))
+    work_dir = run_folder(job, f"pretrain-{job.item}", pack(params.pretrain_domain))
     trained = train(
         method,
         Pairs(packed, packed.pairs("train")),
         settings,
         validation=held_out_pairs(packed),
         logger=Curves(curves("pretrain", job.item)),
-        work_dir=job.cache / "runs" / f"pretrain-{job.item}",
+        work_dir=work_dir,
     )
     save(artifact("pretrain", job.item, "weights.safetensors"), trained)
+    shutil.rmtree(work_dir, ignore_errors=True)
+
+
+def run_folder(job: Job, name: str, packed: Path) -> Path:
+    """Where a training leaves its checkpoint: another place for another pack or other code, so that none is mixed."""
+    method = METHODS[job.item].partition(":")[0]
+    identity = digest([code_of(f"stages.{job.stage}"), code_of(method), file_identity(packed, job.memo)])
+    return job.cache / "runs" / f"{name}-{identity.hex()[:12]}"
 
 
 def training_settings(section: dict[str, Any], name: str, seed: int) -> TrainingSettings:

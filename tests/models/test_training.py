@@ -61,7 +61,6 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(straight, train_pa
     weights = _train(train_pairs, val_pairs, tmp_path, notebook)
     assert all(torch.equal(weights[key], straight[0][key]) for key in weights)
     assert notebook.values == straight[1].values
-    assert not list(tmp_path.iterdir())
 
 
 def test_another_seed_gives_other_weights(straight, train_pairs, val_pairs, tmp_path):
@@ -78,7 +77,6 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_curves(straight, train_pai
     weights = _train(train_pairs, val_pairs, tmp_path, notebook)
     assert all(torch.equal(weights[key], straight[0][key]) for key in weights)
     assert notebook.values == straight[1].values
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_other_settings_is_not_taken_up(straight, train_pairs, val_pairs, tmp_path):
