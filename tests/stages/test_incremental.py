@@ -78,6 +78,23 @@ def test_one_more_member_of_an_archive_is_one_picture_of_work(project, pictures,
     assert computed(project) == dict.fromkeys(STAGES, 1)
 
 
+def test_a_pack_takes_unchanged_rows_from_the_last_one(project, pictures, tmp_path):
+    raw, names = tmp_path / "raw", list(pictures)
+
+    def packed():
+        project.run(*(f"{stage}@source" for stage in (*STAGES, "pairs", "pack")))
+        record = json.loads((project.folder / "runs.jsonl").read_text().splitlines()[-1])
+        return record["computed"], project.path("pack", "source.h5").read_bytes()
+
+    assert packed()[0] == 5
+    (raw / f"{names[5]}.png").write_bytes(pictures[names[5]])
+    (raw / f"{names[2]}.png").unlink()
+    computed_rows, mixed = packed()
+    assert computed_rows == 1
+    shutil.rmtree(project.folder / ".cache")
+    assert packed() == (5, mixed)
+
+
 def test_a_picture_that_changes_behind_the_catalog_is_noticed(project, pictures, tmp_path):
     changed = next((tmp_path / "raw").glob("*.png"))
     changed.write_bytes(list(pictures.values())[7])
