@@ -19,17 +19,22 @@ def pictures(packed_project):
     return dict(ShardReader(packed_project.path("figures", "source", "images")))
 
 
-@pytest.fixture
-def project(tmp_path, pictures):
-    raw = tmp_path / "raw"
-    raw.mkdir()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, pictures):
+    """Five pictures in a folder, and the project that every stage has been through once. Read it, do not change it."""
+    folder = tmp_path_factory.mktemp("incremental")
+    (folder / "raw").mkdir()
     for name, data in list(pictures.items())[:5]:
-        (raw / f"{name}.png").write_bytes(data)
-    project = Project(
-        tmp_path / "project", **{"domains.source.raw": str(raw), "domains.source.ingest.source": "folder"}
-    )
+        (folder / "raw" / f"{name}.png").write_bytes(data)
+    project = Project(folder / "project", **{"domains.source.raw": "../raw", "domains.source.ingest.source": "folder"})
     project.run(*(f"{stage}@source" for stage in STAGES))
-    return project
+    return folder
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    shutil.copytree(made, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return Project(tmp_path / "project", **{"domains.source.raw": "../raw", "domains.source.ingest.source": "folder"})
 
 
 def computed(project):
