@@ -77,6 +77,9 @@ def note_members(archive: Path, members: list[Member], memo: Memo, *, identity: 
 
 def place_of(path: Path) -> tuple[Path, str]:
     """(archive, member) of a path such as `raw/images/03.tar/p03_2.png`; (path, "") of one that leads into none."""
+    text = str(path).lower()
+    if not any(f"{suffix}/" in text for suffix in SUFFIXES):
+        return path, ""
     for parent in reversed(path.parents):
         if parent.suffix.lower() in SUFFIXES and parent.is_file():
             return parent, path.relative_to(parent).as_posix()

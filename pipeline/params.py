@@ -196,7 +196,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raise ParamsError(f"{path} is missing: run from the project's root, where dvc.yaml stands") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read ({error}): it must be a text file in UTF-8") from error
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
     return parse(raw, name=str(path))
 
@@ -236,6 +236,8 @@ def _check_together(params: Params, name: str) -> None:
         found, known = params.pretrain.get("domain"), ", ".join(params.domains)
         raise ParamsError(f"{name}: pretrain.domain: {found!r} is not one of the domains {known}")
     for key, domain in params.domains.items():
+        if not domain.raw.strip():
+            raise ParamsError(f"{name}: domains.{key}.raw is empty: name a folder of pictures or an archive")
         if domain.ingest.val + domain.ingest.test >= 1:
             raise ParamsError(f"{name}: domains.{key}.ingest: val + test must leave something to train on (below 1)")
         if not key.replace("_", "").replace("-", "").isalnum():

@@ -87,11 +87,15 @@ def make_pairs(catalog: pd.DataFrame, joints: Mapping[str, Joints], rules: PairR
                 set_aside.append((item_id, f"not found: {', '.join(missing)} (pairs.require_torso)"))
             else:
                 usable.add(item_id)
+    of_person: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for item_id, person, split in zip(catalog["id"], catalog["person"], catalog["split"], strict=True):
+        if item_id in usable:
+            of_person[str(person)][split].append(str(item_id))
     rows: list[tuple[str, str, str]] = []
-    for person, group in catalog[catalog["id"].astype(str).isin(usable)].groupby("person"):
-        of_split = {split: sorted(part["id"].astype(str)) for split, part in group.groupby("split")}
+    for person in sorted(of_person):
+        of_split = {split: sorted(ids) for split, ids in of_person[person].items()}
         for split in SPLITS:
-            rows += _pairs_of_person(str(person), split, of_split, rules)
+            rows += _pairs_of_person(person, split, of_split, rules)
     return pd.DataFrame(rows, columns=["from", "to", "split"], dtype="string"), set_aside
 
 

@@ -120,7 +120,7 @@ def _is_plain(path: str) -> bool:
 
 
 def _has_home(path: str) -> bool:
-    return any(part in PICTURE_FOLDERS for part in path.split("/")[:-1])
+    return any(part.lower() in PICTURE_FOLDERS for part in path.split("/")[:-1])
 
 
 def _walk(raw: Path) -> list[tuple[str, str]]:
@@ -167,7 +167,7 @@ def _entries(pictures: list[str], home: str) -> tuple[list[Entry], list[tuple[st
     set_aside = []
     for path in pictures:
         *folders, name = path.removeprefix(home).split("/")
-        item_id = without_suffix("/".join([*(part for part in folders if part not in PICTURE_FOLDERS), name]))
+        item_id = without_suffix("/".join([*(part for part in folders if part.lower() not in PICTURE_FOLDERS), name]))
         split, stem = split_of_folder(item_id)
         if not PurePosixPath(f"/{item_id}").name.strip():
             set_aside.append((path, "the name is blank: rename the file"))

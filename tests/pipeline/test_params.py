@@ -31,6 +31,7 @@ def test_the_shipped_file_is_right():
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
+        ("domains.source.raw", " ", ["domains.source.raw is empty", "name a folder"]),
         ("domains.source.crop.mdoe", "pad", ["domains.source.crop.mdoe", "did you mean 'mode'"]),
         ("domains.source.crop.mode", "padd", ["domains.source.crop.mode", "'padd'", "columns, resize, pad, person"]),
         ("domains.source.crop.width", 3, ["domains.source.crop.width", "3", "between 32 and 2048"]),
@@ -81,3 +82,9 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 def test_an_unknown_domain_lists_the_known_ones(raw):
     with pytest.raises(ParamsError, match="source, target"):
         parse(raw).domain("elsewhere")
+
+
+def test_a_file_that_nests_too_deep_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_text("a: " + "[" * 5000)
+    with pytest.raises(ParamsError, match=r"params\.yaml is not valid YAML"):
+        load(tmp_path / "params.yaml")

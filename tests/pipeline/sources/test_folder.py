@@ -281,3 +281,12 @@ def test_a_member_that_leads_out_of_its_archive_is_set_aside(tmp_path):
     found = read("folder", tmp_path / "raw.zip")
     assert [entry.id for entry in found.entries] == ["anna_1"]
     assert found.set_aside == [("../../escape_1.png", "the path leads out of the archive: pack it again")]
+
+
+def test_a_folder_of_pictures_may_be_written_large(tmp_path):
+    picture(tmp_path / "Images" / "anna_1.png")
+    picture(tmp_path / "Images" / "anna_2.png")
+    assert [(entry.id, entry.person) for entry in read("folder", tmp_path).entries] == [
+        ("anna_1", "anna"),
+        ("anna_2", "anna"),
+    ]
