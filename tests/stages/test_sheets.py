@@ -141,7 +141,7 @@ def test_pictures_of_any_shape_fit_their_tiles():
     grey = sheets.Tile(np.zeros((5, 5), np.uint8), "grey")
     section = sheets.pictures(images)
     sheet = sheets.contact_sheet("Shapes", [sheets.Section([*section.tiles, grey])])
-    assert sheet.width <= 3 * 4 * 256 + 2 * 28 + 20
+    assert sheet.width <= 3 * 5 * 256 + 2 * 28 + 20
 
 
 def test_sheets_bring_no_heavy_library():
