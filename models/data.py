@@ -3,7 +3,7 @@
 Shape suffixes: B batch, J the 18 joints, H W rows and columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ from pipeline.people.labels import LABELS
 
 Arrays = dict[str, NDArray[Any]]
 
+# What only some systems read of a pack.
+EXTRAS = ("edges",)
+
 
 class Pictures(Protocol):
     """What is read of a pack, by row."""
@@ -35,6 +38,9 @@ class Pictures(Protocol):
     def mask(self, row: int) -> NDArray[np.uint8]:
         """(H, W) 0 or 1, the person's body."""
 
+    def edges(self, row: int) -> NDArray[np.uint8]:
+        """(H, W) dark lines on white."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -47,6 +53,8 @@ class Batch:
     target_parsing: Tensor  # (B, H, W)
     target_joints: Tensor  # (B, 18, 3)
     target_mask: Tensor  # (B, 1, H, W) 0 or 1
+    source_edges: Tensor | None = None  # (B, 1, H, W) in [-1, 1], lines at 1: read where the system asks for edges
+    target_edges: Tensor | None = None
     scale: float = 1.0  # of the pack's pictures
 
     @property
@@ -69,6 +77,8 @@ class Batch:
             target_parsing=F.interpolate(self.target_parsing[:, None], size, mode="nearest-exact")[:, 0],
             target_joints=_scaled_joints(self.target_joints, ratio),
             target_mask=F.interpolate(self.target_mask, size, mode="nearest-exact"),
+            source_edges=None if self.source_edges is None else F.interpolate(self.source_edges, size, mode="area"),
+            target_edges=None if self.target_edges is None else F.interpolate(self.target_edges, size, mode="area"),
             scale=self.scale * scale,
         )
 
@@ -114,11 +124,11 @@ class Draw:
 class Pairs(Dataset[Arrays]):
     """Pairs of a pack: `pairs[draw]` gives numpy arrays, pictures as uint8 (H, W, 3), as they are stored."""
 
-    def __init__(self, pictures: Pictures, rows: NDArray[np.int32]) -> None:
-        """`rows` (M, 2): source row, target row."""
+    def __init__(self, pictures: Pictures, rows: NDArray[np.int32], reads: Collection[str] = ()) -> None:
+        """`rows` (M, 2): source row, target row. `reads`: what a system reads beside the rest, of `EXTRAS`."""
         if len(rows) == 0:
             raise UserError("there are no pairs to read: look at data/pairs/*/quarantine.csv and the split's shares")
-        self.pictures, self.rows = pictures, rows
+        self.pictures, self.rows, self.reads = pictures, rows, frozenset(reads)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -135,6 +145,8 @@ class Pairs(Dataset[Arrays]):
             "target_joints": joints[target],
             "target_mask": self.pictures.mask(target),
         }
+        if "edges" in self.reads:
+            arrays |= {"source_edges": self.pictures.edges(source), "target_edges": self.pictures.edges(target)}
         if draw.is_mirrored:
             width = arrays["source"].shape[1]
             for key, value in arrays.items():
@@ -175,6 +187,8 @@ def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
     for key in ("source", "target"):
         moved[key] = moved[key].permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
     moved["target_mask"] = moved["target_mask"][:, None].float()
+    for key in {"source_edges", "target_edges"} & moved.keys():
+        moved[key] = 1 - moved[key][:, None].float() / 127.5
     return Batch(**moved)
 
 

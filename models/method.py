@@ -69,6 +69,8 @@ class Method(nn.Module, ABC):
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.
     bound: ClassVar[tuple[str, ...]] = ()
+    # What is read of a pack beside pictures, label maps and joints: of `models.data.EXTRAS`.
+    reads: ClassVar[frozenset[str]] = frozenset()
     # What a command can ask for beside `generate`.
     edits: ClassVar[frozenset[str]] = frozenset()
 

@@ -177,6 +177,14 @@ class Params:
             raise ParamsError(f"params.yaml: there is no domain '{name}'; domains: has {', '.join(self.domains)}")
         return self.domains[name]
 
+    def system(self, method: str) -> dict[str, Any]:
+        """What the section of a listed method says of the system itself."""
+        return {key: value for key, value in self.methods[method].items() if key not in TRAININGS}
+
+    def training(self, stage: str, method: str) -> dict[str, Any]:
+        """The section `stage` (pretrain | finetune) with what the method's own section has other values for."""
+        return getattr(self, stage) | self.methods[method].get(stage, {})
+
     @property
     def pretrain_domain(self) -> str:
         """The name of the domain that the methods are pretrained on."""
@@ -227,6 +235,9 @@ def parse(raw: Any, *, name: str = "params.yaml") -> Params:
 
 KNOWN_METHODS = ("adgan", "pg2", "spt", "dpig", "scagan")
 
+# Sections that a method may have for itself.
+TRAININGS = ("pretrain", "finetune")
+
 
 def _check_together(params: Params, name: str) -> None:
     sizes = {key: (domain.crop.width, domain.crop.height) for key, domain in params.domains.items()}
@@ -235,6 +246,12 @@ def _check_together(params: Params, name: str) -> None:
     if params.pretrain.get("domain") not in params.domains:
         found, known = params.pretrain.get("domain"), ", ".join(params.domains)
         raise ParamsError(f"{name}: pretrain.domain: {found!r} is not one of the domains {known}")
+    for method, stage in ((method, stage) for method in params.methods for stage in TRAININGS):
+        own = params.methods[method].get(stage, {})
+        if not isinstance(own, Mapping):
+            raise ParamsError(f"{name}: {method}.{stage}: expected a mapping, found {own!r}")
+        if stray := sorted(set(own) & {"domain", "scratch"}):
+            raise ParamsError(f"{name}: {method}.{stage}.{stray[0]}: all methods share it; set {stage}.{stray[0]}")
     for key, domain in params.domains.items():
         if not domain.raw.strip():
             raise ParamsError(f"{name}: domains.{key}.raw is empty: name a folder of pictures or an archive")

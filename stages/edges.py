@@ -4,6 +4,7 @@ from functools import partial
 
 from pipeline import quarantine
 from pipeline.engine import Item, PerItem, Worker
+from pipeline.params import Edges
 from pipeline.people.edges import draw_edges
 from pipeline.pictures import decode, decode_grey, encode_png
 from pipeline.run import Job
@@ -14,14 +15,7 @@ from stages.artifacts import artifact, sheet
 
 def run(job: Job) -> None:
     """Write the shards of edge maps, `quarantine.csv` and the sheet."""
-    settings = job.domain.edges
-    knobs = {
-        "sigma_px": settings.sigma_px,
-        "scale": settings.scale,
-        "sharpness": settings.sharpness,
-        "threshold": settings.threshold,
-        "steepness": settings.steepness,
-    }
+    settings, knobs = job.domain.edges, edge_settings(job.domain.edges)
     images = ShardReader(artifact("crop", job.item, "images"), job.memo)
     drawn = job.map(
         (Item(name, (content,)) for name, content in images.contents.items()),
@@ -43,6 +37,17 @@ def run(job: Job) -> None:
         [sheets.edge_maps(shown, {name: decode_grey(maps[name].read()) for name in ids})],
         subtitle=f"{len(ids)} of {len(maps)} pictures",
     )
+
+
+def edge_settings(edges: Edges) -> dict[str, float]:
+    """What `draw_edges` is told, from the section `edges` of a domain."""
+    return {
+        "sigma_px": edges.sigma_px,
+        "scale": edges.scale,
+        "sharpness": edges.sharpness,
+        "threshold": edges.threshold,
+        "steepness": edges.steepness,
+    }
 
 
 def make_worker(knobs: dict[str, float]) -> Worker:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from models.data import Batch, Draw, Pairs, to_batch, to_levels
-from models.method import Method, load
+from models.method import Method, load, method_class
 from models.metrics.extraction import score_joints, score_labels
 from models.metrics.intervals import bootstrap_mean, choose_groups
 from models.metrics.pictures import METRICS, PROTOCOL, score_pictures
@@ -82,7 +82,7 @@ def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
         return []
     # Spread evenly over the table, so that every person keeps a part of the pairs.
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), settings.max_pairs)).round().astype(int)]
-    pairs, scores, pictures = Pairs(packed, rows), {}, {}
+    pairs, scores, pictures = Pairs(packed, rows, method_class(job.item).reads), {}, {}
     for name, path in _systems(job, domain).items():
         scores[name], pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
     scores[COPY_SOURCE] = _copy_source(pairs)

@@ -3,7 +3,7 @@
 Every method exchanges poses; those that can `dress` and `blend` exchange parts too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,9 +38,9 @@ class Figure:
     name: str
     rows: list[int]
 
-    def arrays(self, index: int) -> Arrays:
+    def arrays(self, index: int, reads: Collection[str] = ()) -> Arrays:
         """What the networks read of the picture."""
-        return Pairs(self.packed, np.array([[self.rows[index]] * 2], np.int32))[Draw(0)]
+        return Pairs(self.packed, np.array([[self.rows[index]] * 2], np.int32), reads)[Draw(0)]
 
     def image(self, index: int) -> Bytes:
         """(H, W, 3) RGB."""
@@ -89,7 +89,11 @@ def _poses(method: Method, one: Figure, other: Figure) -> list[sheets.Tile]:
     tiles = []
     for person, model in ((one, other), (other, one)):
         poses = range(min(POSES, len(model.rows)))
-        drawn = _draw(method, [person.arrays(0)] * len(poses), [model.arrays(index) for index in poses])
+        drawn = _draw(
+            method,
+            [person.arrays(0, method.reads)] * len(poses),
+            [model.arrays(index, method.reads) for index in poses],
+        )
         parts = [picture for index in poses for picture in (model.image(index), drawn[index])]
         tiles.append(sheets.Tile(beside(person.image(0), *parts), f"{person.name} in the poses of {model.name}"))
     return tiles

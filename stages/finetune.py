@@ -29,13 +29,13 @@ def run(job: Job) -> None:
 
 def _train(job: Job, domain: str, name: str, *, start: Path | None) -> None:
     params, packed = job.params, Pack(pack(domain))
-    method = build(job.item, params.methods[job.item], seed=params.seed, start=start)
+    method = build(job.item, params.system(job.item), seed=params.seed, start=start)
     work_dir = run_folder(job, f"finetune-{job.item}-{name.replace('/', '-')}", pack(domain))
     trained = train(
         method,
-        Pairs(packed, packed.pairs("train")),
-        training_settings(params.finetune, "finetune", params.seed),
-        validation=held_out_pairs(packed),
+        Pairs(packed, packed.pairs("train"), method.reads),
+        training_settings(params, "finetune", job.item),
+        validation=held_out_pairs(packed, method),
         logger=Curves(curves("finetune", job.item) / name),
         work_dir=work_dir,
     )

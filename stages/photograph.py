@@ -1,7 +1,7 @@
 """A picture file as a network needs it: cropped, its joints and its label map found, as the stages do it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from models.detectors.pose import Person, PoseDetector, choose_person
 from pipeline import params
 from pipeline.crops import find_move
 from pipeline.errors import BadItem, UserError
+from pipeline.people.edges import draw_edges
 from pipeline.people.labels import BACKGROUND, LABELS, LabelMap
 from pipeline.people.masks import body_mask
 from pipeline.people.skeleton import JOINTS, LEFT_SHOULDER, RIGHT_SHOULDER, Joints, is_present
@@ -23,6 +24,7 @@ from pipeline.pictures import Bytes
 from pipeline.sources.pictures import check_picture
 from stages.artifacts import weights_file
 from stages.crop import Found, person_finder
+from stages.edges import edge_settings
 
 # A part that covers less of the picture is a slip of the parser's.
 _SHOWN_SHARE = 0.001
@@ -38,6 +40,12 @@ class Photograph:
     joints: Joints  # (18, 3)
     parsing: LabelMap  # (H, W) labels 0..7
     others: int = 0  # people of comparable size who were left out
+    edge_settings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def edges(self) -> NDArray[np.uint8]:
+        """(H, W) XDoG edges, dark lines on white."""
+        return draw_edges(self.image, **self.edge_settings)
 
     @property
     def parts(self) -> tuple[int, ...]:
@@ -59,6 +67,7 @@ class Recipe:
     parsing_weights: Path = PARSING_WEIGHTS
     vocabulary: str = "ours"
     min_person: float = 0.02
+    edges: Mapping[str, float] = field(default_factory=dict)
 
     def crop_of(self, picture: Bytes) -> str:
         """The crop mode of a picture (H, W, 3)."""
@@ -83,6 +92,7 @@ def read_recipe(crop: str | None = None) -> Recipe:
         parsing_weights=weights_file(domain.parsing.weights, f"domains.{name}.parsing.weights"),
         vocabulary=domain.parsing.vocabulary,
         min_person=domain.parsing.min_person,
+        edges=edge_settings(domain.edges),
     )
 
 
@@ -100,7 +110,7 @@ def read_photographs(paths: Iterable[Path], recipe: Recipe) -> dict[Path, Photog
         person, others = found[path]
         if path in searched:
             others = max(others, searched[path][1])
-        photographs[path] = Photograph(path.name, image, person.joints, parsing, others)
+        photographs[path] = Photograph(path.name, image, person.joints, parsing, others, recipe.edges)
         _check(path, photographs[path], recipe)
     return photographs
 
@@ -173,8 +183,11 @@ class _Album:
         height, width = self.photographs[row].parsing.shape
         return body_mask(self.keypoints[row], width=width, height=height)
 
+    def edges(self, row: int) -> NDArray[np.uint8]:
+        return self.photographs[row].edges
 
-def make_batch(person: Photograph, pose: Photograph) -> Batch:
+
+def make_batch(person: Photograph, pose: Photograph, reads: Collection[str] = ()) -> Batch:
     """A batch of one pair, as the training reads it: `person` is the source, `pose` the target."""
-    pairs = Pairs(_Album([person, pose]), np.array([(0, 1)], np.int32))
+    pairs = Pairs(_Album([person, pose]), np.array([(0, 1)], np.int32), reads)
     return take(pairs, 1, torch.device("cpu"))

@@ -3,16 +3,16 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 from models.data import Pairs
-from models.method import METHODS, build, save
+from models.method import METHODS, Method, build, save
 from models.settings import read_settings
 from models.training import TrainingSettings, train
 from pipeline.archives import file_identity
 from pipeline.content import digest
 from pipeline.imports import code_of
 from pipeline.packed import Pack
+from pipeline.params import Params
 from pipeline.run import Job
 from stages.artifacts import artifact, curves, pack
 from stages.curves import Curves
@@ -26,19 +26,19 @@ BROUGHT = Path("models/pretrained")
 def run(job: Job) -> None:
     """Write `data/pretrain/<method>/weights.safetensors` and its curves."""
     params = job.params
-    settings = training_settings(params.pretrain, "pretrain", params.seed)
+    settings = training_settings(params, "pretrain", job.item)
     brought = BROUGHT / f"{job.item}.safetensors"
     start = brought if brought.is_file() else None
     if start:
         log.info("begins with %s", start)
-    method = build(job.item, params.methods[job.item], seed=params.seed, start=start)
+    method = build(job.item, params.system(job.item), seed=params.seed, start=start)
     packed = Pack(pack(params.pretrain_domain))
     work_dir = run_folder(job, f"pretrain-{job.item}", pack(params.pretrain_domain))
     trained = train(
         method,
-        Pairs(packed, packed.pairs("train")),
+        Pairs(packed, packed.pairs("train"), method.reads),
         settings,
-        validation=held_out_pairs(packed),
+        validation=held_out_pairs(packed, method),
         logger=Curves(curves("pretrain", job.item)),
         work_dir=work_dir,
     )
@@ -53,13 +53,13 @@ def run_folder(job: Job, name: str, packed: Path) -> Path:
     return job.cache / "runs" / f"{name}-{identity.hex()[:12]}"
 
 
-def training_settings(section: dict[str, Any], name: str, seed: int) -> TrainingSettings:
-    """The trainer's settings from a section of params.yaml, without the keys that are the stage's."""
-    values = {key: value for key, value in section.items() if key not in ("domain", "scratch")}
-    return read_settings(TrainingSettings, values | {"seed": seed}, where=name)
+def training_settings(params: Params, stage: str, method: str) -> TrainingSettings:
+    """The trainer's settings for a method in `pretrain` or `finetune`, without the keys that are the stage's."""
+    values = {key: value for key, value in params.training(stage, method).items() if key not in ("domain", "scratch")}
+    return read_settings(TrainingSettings, values | {"seed": params.seed}, where=stage)
 
 
-def held_out_pairs(packed: Pack) -> Pairs:
+def held_out_pairs(packed: Pack, method: Method) -> Pairs:
     """The pairs that are looked at while training: the validation pairs, or training pairs where there are none."""
     rows = packed.pairs("val")
-    return Pairs(packed, rows if len(rows) else packed.pairs("train"))
+    return Pairs(packed, rows if len(rows) else packed.pairs("train"), method.reads)

@@ -35,7 +35,7 @@ def test_a_recipe_sets_what_there_is(name):
     for method, section in found.methods.items():
         read_settings(method_class(method).Settings, section, where=method)
     for stage in ("pretrain", "finetune"):
-        training_settings(getattr(found, stage), stage, found.seed)
+        training_settings(found, stage, "adgan")
 
 
 def test_every_recipe_is_explained():

@@ -117,7 +117,7 @@ def encode(method: "Method", photograph: "Photograph") -> "Tensor":
     """(1, K, S) codes of the person's eight parts."""
     from stages.photograph import make_batch
 
-    return method.part_codes(make_batch(photograph, photograph))
+    return method.part_codes(make_batch(photograph, photograph, method.reads))
 
 
 def draw(method: "Method", person: "Photograph", pose: "Photograph", codes_1KS: "Tensor | None" = None) -> "Bytes":
@@ -128,7 +128,7 @@ def draw(method: "Method", person: "Photograph", pose: "Photograph", codes_1KS: 
     from models.data import to_levels
     from stages.photograph import make_batch
 
-    levels_3HW = to_levels(method.generate(make_batch(person, pose), codes_1KS))[0]
+    levels_3HW = to_levels(method.generate(make_batch(person, pose, method.reads), codes_1KS))[0]
     return levels_3HW.permute(1, 2, 0).numpy()
 
 

@@ -52,6 +52,18 @@ def test_a_mirrored_sample_is_mirrored_throughout(train_pairs):
         np.testing.assert_array_equal(mirrored[key], skeleton.flip(plain[key], 44))
 
 
+def test_edges_are_read_where_a_system_asks_for_them(pack):
+    source, target = pack.pairs("train")[3]
+    pairs = Pairs(pack, pack.pairs("train"), {"edges"})
+    batch = next(batches(pairs, [[Draw(3), Draw(3, is_mirrored=True)]], device=CPU))
+    for edges, row in ((batch.source_edges, source), (batch.target_edges, target)):
+        lines = 1 - pack.edges(row).astype(np.float32) / 127.5
+        np.testing.assert_allclose(edges[0, 0], lines, atol=1e-6)
+        np.testing.assert_allclose(edges[1, 0], lines[:, ::-1], atol=1e-6)
+    assert batch.scaled(0.5).source_edges.shape[-2:] == batch.scaled(0.5).size
+    assert next(batches(Pairs(pack, pack.pairs("train")), [[Draw(3)]], device=CPU)).source_edges is None
+
+
 def test_no_pairs_is_an_error(pack):
     with pytest.raises(ValueError, match="there are no pairs"):
         Pairs(pack, np.empty((0, 2), np.int32))

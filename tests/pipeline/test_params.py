@@ -28,9 +28,18 @@ def test_the_shipped_file_is_right():
     assert params.domain("source").crop.width == 176
 
 
+def test_a_method_may_train_for_another_time_than_the_others(raw):
+    params = parse(change(raw, "adgan.pretrain", {"steps": 7}))
+    assert params.training("pretrain", "adgan") == raw["pretrain"] | {"steps": 7}
+    assert params.training("finetune", "adgan") == raw["finetune"]
+    assert params.system("adgan") == raw["adgan"]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "parts"),
     [
+        ("adgan.pretrain", 3, ["adgan.pretrain", "expected a mapping"]),
+        ("adgan.pretrain", {"domain": "target"}, ["adgan.pretrain.domain", "set pretrain.domain"]),
         ("domains.source.raw", " ", ["domains.source.raw is empty", "name a folder"]),
         ("domains.source.crop.mdoe", "pad", ["domains.source.crop.mdoe", "did you mean 'mode'"]),
         ("domains.source.crop.mode", "padd", ["domains.source.crop.mode", "'padd'", "columns, resize, pad, person"]),
