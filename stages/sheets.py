@@ -155,7 +155,7 @@ def write_sheet(
     """Write the sheet as PNG, atomically; tiles shrink until the file is no larger than `max_bytes`."""
     for scale in (1, 0.85, 0.72, 0.6, 0.5, 0.4, 0.3, 0.2):
         buffer = io.BytesIO()
-        contact_sheet(title, sections, subtitle=subtitle, scale=scale).save(buffer, "PNG", compress_level=6)
+        contact_sheet(title, sections, subtitle=subtitle, scale=scale).save(buffer, "PNG", compress_level=3)
         if buffer.tell() <= max_bytes:
             break
     path.parent.mkdir(parents=True, exist_ok=True)
