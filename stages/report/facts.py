@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from ruamel.yaml import YAML
 
 from pipeline import quarantine
 from pipeline.params import Params
@@ -27,6 +29,7 @@ SMALLER_IS_BETTER = (
 )
 # What a reader looks at first; the rest follows in its own order.
 FIRST = ("ssim_mask", "joint_error_px", "pckh", "likeness_lite0", "ssim", "parsing_miou")
+LIBRARIES = ("torch", "torchvision", "openpifpaf", "segmentation-models-pytorch", "numpy", "pillow", "h5py", "dvc")
 _MINUS = "_minus_"
 _MOST_ROWS = 100
 
@@ -129,6 +132,9 @@ class Facts:
     durations: list[dict[str, Any]]
     parameters: dict[str, dict[str, dict[str, Any]]]
     machine: str
+    versions: dict[str, str]
+    commit: str
+    packs: dict[str, str]
     made: str
 
 
@@ -150,6 +156,9 @@ def gather(params: Params) -> Facts:
         durations=read_durations(Path("runs.jsonl")),
         parameters=_parameters(params),
         machine=_machine(),
+        versions=_versions(),
+        commit=_commit(),
+        packs=_packs(params),
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
     )
 
@@ -290,8 +299,33 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _machine() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def _versions() -> dict[str, str]:
+    """The libraries that results depend on."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _commit() -> str:
+    """The commit that the project stands at, and whether files differ from it; empty outside of git."""
     try:
-        torch = f"torch {version('torch')}"
-    except PackageNotFoundError:
-        torch = "no torch"
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {torch}"
+        told = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _packs(params: Params) -> dict[str, str]:
+    """The hash that dvc.lock has for the pack of every domain."""
+    path = Path("dvc.lock")
+    stages = YAML(typ="safe").load(path.read_text()).get("stages", {}) if path.is_file() else {}
+    outs = {out["path"]: out.get("md5", "") for stage in stages.values() for out in stage.get("outs", ())}
+    named = {name: outs.get(artifacts.pack(name).as_posix(), "") for name in params.domains}
+    return {name: value for name, value in named.items() if value}
