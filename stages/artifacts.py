@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.params import Domain
 from pipeline.people.skeleton import JOINTS
 
 DATA = Path("data")
@@ -25,6 +26,16 @@ def sheet(stage: str, domain: str) -> Path:
 def pack(domain: str) -> Path:
     """The HDF5 file of a domain."""
     return DATA / "pack" / f"{domain}.h5"
+
+
+def frames_folder(domain: str) -> Path:
+    """The pictures that `ingest` cut out of clips, one shard for each clip; empty where the domain has none."""
+    return DATA / "ingest" / domain / "frames"
+
+
+def pictures_folder(domain: str, settings: Domain) -> Path:
+    """What the paths of the catalog are relative to: the raw input, or what was cut out of clips."""
+    return frames_folder(domain) if settings.ingest.source == "video" else Path(settings.raw)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
