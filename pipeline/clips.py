@@ -58,7 +58,7 @@ class Clip:
 
     def _stream(self, opened: "av.container.InputContainer") -> VideoStream:
         if not opened.streams.video:
-            raise BadItem("no pictures in this clip, only sound or text")
+            raise BadItem("no moving pictures in it: only sound, or cut off before them")
         stream = opened.streams.video[0]
         if stream.width * stream.height > self.max_pixels:
             raise BadItem(f"{stream.width}x{stream.height} is more than max_pixels ({self.max_pixels})")

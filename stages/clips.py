@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # People are looked for in frames of these longer sides: far away at the first, close by at the last.
 SEARCH_EDGES_PX = (1024, 512, 256)
 MIN_SCORE = 0.25
+# Boxes are all that is wanted, so the last bits of the joints do not count; twice as fast.
+PRECISION = "fused"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def make_worker(look: Look, weights: Path) -> Worker:
     """A worker that gives the pictures of a clip, as PNG by name, and `told`: what was left out and why, and notes."""
     from models.detectors.pose import PoseDetector
 
-    detectors = [PoseDetector(weights, edge_px=edge_px, batch=1) for edge_px in SEARCH_EDGES_PX]
+    detectors = [PoseDetector(weights, edge_px=edge_px, batch=1, precision=PRECISION) for edge_px in SEARCH_EDGES_PX]
 
     def work(item: Item) -> Outputs:
         data, is_one = item.inputs
