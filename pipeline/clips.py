@@ -89,7 +89,7 @@ def cut_out(picture: Picture, box: Box) -> Picture:
     y0, y1 = max(round(y - height / 2), 0), min(round(y + height / 2), rows)
     x0, x1 = max(round(x - width / 2), 0), min(round(x + width / 2), columns)
     part = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    zoom = LONGEST_PX / max(part.shape[:2])
+    zoom = LONGEST_PX / max(*part.shape[:2], 1)
     return part if zoom >= 1 else _resize(Image.fromarray(part), zoom)
 
 

@@ -103,7 +103,7 @@ def _write(job: Job, found: RawSource, seen: Results) -> RawSource:
 
 
 def _entry(clip: Entry, name: str) -> Entry:
-    """The picture `name`, `000120` or, where everybody is a person, `p1/000120`."""
+    """The picture `name`, such as `p1/000120`: of the clip's first person, frame 120."""
     item_id, track = f"{clip.id}/{name}", name.rpartition("/")[0]
     person = clip.person or f"{clip.id}_{track}"
     return Entry(item_id, f"{clip.id}/00.tar/{item_id}.png", person, item_id.replace("/", "_"), clip.split)
@@ -134,13 +134,19 @@ def make_worker(look: Look, weights: Path) -> Worker:
 def _follow(clip: Clip, look: Look, detectors: "list[PoseDetector]") -> tuple[list[list[Sight]], int]:
     """(the sights of each person, in time, persons in order of appearance; how many frames were looked at)."""
     frames: list[list[Sight]] = []
+    small = 0
     for number, picture in clip.frames(look.video.every):
         sights = []
         for box in find_people(picture, detectors):
-            if box[3] - box[1] >= look.min_size_px:
-                part = cut_out(picture, box)
+            part = cut_out(picture, box)
+            if min(part.shape[:2]) >= look.min_size_px:
                 sights.append(Sight(number, box, sharpness(part), glance(part)))
+            else:
+                small += 1
         frames.append(sights)
+    if small:
+        told = f"{small} times a person was smaller than min_size_px ({look.min_size_px})"
+        clip.note = "; ".join(filter(None, (clip.note, told)))
     numbers = tracks.follow([np.array([sight.box for sight in sights]).reshape(-1, 4) for sights in frames])
     people: dict[int, list[Sight]] = {}
     for sights, of_frame in zip(frames, numbers, strict=True):
@@ -151,8 +157,9 @@ def _follow(clip: Clip, look: Look, detectors: "list[PoseDetector]") -> tuple[li
 
 def find_people(picture: Picture, detectors: "list[PoseDetector]") -> list[tuple[float, float, float, float]]:
     """The box of everybody in the picture, each once."""
-    people = [person for detector in detectors for person in detector.detect([picture])[0]]
-    people = [person for person in people if person.score >= MIN_SCORE]
+    # Enlarging a frame more than twice shows nothing new.
+    fitting = [detector for detector in detectors if detector.edge_px <= 2 * max(picture.shape)] or detectors[-1:]
+    people = [person for detector in fitting for person in detector.detect([picture])[0] if person.score >= MIN_SCORE]
     boxes = np.array([person.box for person in people]).reshape(-1, 4)
     return [people[index].box for index in tracks.without_doubles(boxes, [person.score for person in people])]
 
