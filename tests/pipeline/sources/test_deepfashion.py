@@ -1,6 +1,7 @@
 """In-shop pictures as a tree, flattened, and in archives; splits of the published lists."""
 
 import io
+import itertools
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.errors import UserError
+from pipeline.crops import find_move
+from pipeline.errors import BadItem, UserError
 from pipeline.sources import Options, read
 from pipeline.sources.pictures import load_picture
 
@@ -121,12 +123,29 @@ def test_the_same_pictures_in_two_sizes_stop_with_a_remedy(tmp_path):
         read("deepfashion", tmp_path, Options(domain="source"))
 
 
+def test_both_crops_of_the_field_and_the_reason_where_one_does_not_fit():
+    assert find_move("columns", (256, 256), (176, 256)).taken == (40, 0, 216, 256)
+    whole = find_move("resize", (750, 1101), (176, 256))
+    assert (whole.taken, whole.filled) == ((0, 0, 750, 1101), (0, 0, 176, 256))
+    with pytest.raises(BadItem, match=r"750x1101: crop.mode columns .* set crop.mode to resize"):
+        find_move("columns", (750, 1101), (176, 256))
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the real pictures are not here")
+def test_the_real_pictures_and_their_pairs():
+    source = read("deepfashion", OFFICIAL.parent / "deepfashion")
+    assert len(source.entries) == len(source.annotations) == 38
+    assert len(source.pairs) == 22
+    assert not source.set_aside
+
+
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not here")
-def test_the_official_lists_on_the_whole_tree(tmp_path):
+@pytest.mark.parametrize("splits", [["test"], pytest.param(["train", "test"], marks=pytest.mark.slow)])
+def test_the_official_lists_on_the_tree(tmp_path, splits):
     """Names alone: every picture is one byte in a zip, its name in the tree's spelling."""
-    names = {split: (OFFICIAL / f"{split}.lst").read_text().split() for split in ("train", "test")}
+    names = {split: (OFFICIAL / f"{split}.lst").read_text().split() for split in splits}
     with zipfile.ZipFile(tmp_path / "img.zip", "w") as file:
-        for name in names["train"] + names["test"]:
+        for name in itertools.chain(*names.values()):
             gender = "WOMEN" if name.startswith("fashionWOMEN") else "MEN"
             category, _, rest = name.removeprefix(f"fashion{gender}").rpartition("id0")
             folder = f"img/{gender}/{category}/id_0{rest[:7]}"
@@ -134,7 +153,8 @@ def test_the_official_lists_on_the_whole_tree(tmp_path):
     for name in ("train.lst", "test.lst", "fashion-pairs-test.csv"):
         (tmp_path / name).write_text((OFFICIAL / name).read_text())
     source = read("deepfashion", tmp_path)
-    assert Counter(entry.split for entry in source.entries) == {"train": 48_674, "test": 4_038}
+    counts = {"train": 48_674, "test": 4_038}
+    assert Counter(entry.split for entry in source.entries) == {split: counts[split] for split in splits}
     assert len(source.pairs) == 8_570
     assert not source.pairs_set_aside
     assert not source.set_aside

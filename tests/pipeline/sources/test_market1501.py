@@ -92,6 +92,7 @@ def test_a_folder_of_other_pictures_says_what_is_expected(tmp_path):
         read("market1501", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not here")
 def test_the_official_lists(tmp_path):
     rows = (OFFICIAL / "market-annotation-test.csv").read_text().splitlines()[1:]
