@@ -29,7 +29,7 @@ def pack(domain: str) -> Path:
 
 
 def frames_folder(domain: str) -> Path:
-    """The pictures that `ingest` cut out of clips, one shard for each clip; empty where the domain has none."""
+    """The pictures that `ingest` cut out of clips, one shard for each clip; an empty one without clips."""
     return DATA / "ingest" / domain / "frames"
 
 

@@ -4,7 +4,6 @@ A clip is one item: a new one costs that one. Its pictures go to a shard of its 
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -79,8 +78,6 @@ def _items(clips: list[Entry], contents: dict[str, Content | BadItem]) -> Iterat
 def _write(job: Job, found: RawSource, seen: Results) -> RawSource:
     """One shard for each clip; entries, reasons and notes of all."""
     folder, entries, left_out, notes = frames_folder(job.item), [], list(found.left_out), list(found.notes)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     for clip in found.entries:
         if clip.id not in seen.keys:
             continue

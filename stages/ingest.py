@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.errors import BadItem
 from pipeline.memo import Outputs
 from pipeline.people.pairs import assign_splits
 from pipeline.run import Job
+from pipeline.shards import write_shards
 from pipeline.sources import Entry, Options, read
 from pipeline.sources.contents import find_contents
 from pipeline.sources.label_maps import decode_labels
@@ -29,9 +31,11 @@ def run(job: Job) -> None:
     """Write `catalog.parquet`, `annotation.parquet`, `pairs.parquet`, `frames` and `quarantine.csv`."""
     settings = job.domain.ingest
     found = read(settings.source, Path(job.domain.raw), Options(domain=job.item))
-    frames_folder(job.item).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(frames_folder(job.item), ignore_errors=True)
     if settings.source == "video":
         found = clips.cut(job, found)
+    else:  # DVC warns of a folder with nothing in it
+        write_shards(frames_folder(job.item), {}, shards=1, suffix=".png")
     raw = pictures_folder(job.item, job.domain)
     for note in found.notes:
         log.info("%s: %s", job.item, note)
