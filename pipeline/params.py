@@ -52,6 +52,16 @@ class Ingest:
 
 
 @dataclass(frozen=True)
+class Video:
+    """Which frames of clips become pictures; used only where `ingest.source` is `video`."""
+
+    every: int = _knob(low=1, high=100_000)
+    min_sharpness: float = _knob(low=0, high=1)
+    min_change: float = _knob(low=0, high=1)
+    min_pictures: int = _knob(low=1)
+
+
+@dataclass(frozen=True)
 class Crop:
     """How a picture gets the network's size."""
 
@@ -130,6 +140,7 @@ class Domain:
     raw: str = _knob()
     figures: Figures = _knob()
     ingest: Ingest = _knob()
+    video: Video = _knob()
     crop: Crop = _knob()
     keypoints: Keypoints = _knob()
     parsing: Parsing = _knob()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
+from pipeline.params import Domain
 from pipeline.people.skeleton import JOINTS
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ def sheet(stage: str, domain: str) -> Path:
 def pack(domain: str) -> Path:
     """The HDF5 file of a domain."""
     return DATA / "pack" / f"{domain}.h5"
+
+
+def frames_folder(domain: str) -> Path:
+    """The pictures that `ingest` cut out of clips, one shard for each clip; an empty one without clips."""
+    return DATA / "ingest" / domain / "frames"
+
+
+def pictures_folder(domain: str, settings: Domain) -> Path:
+    """What the paths of the catalog are relative to: the raw input, or what was cut out of clips."""
+    return frames_folder(domain) if settings.ingest.source == "video" else Path(settings.raw)
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:

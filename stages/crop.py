@@ -21,7 +21,15 @@ from pipeline.sources.contents import pinned_contents
 from pipeline.sources.label_maps import decode_labels
 from pipeline.sources.pictures import check_picture
 from stages import sheets
-from stages.artifacts import artifact, read_keypoints, sheet, weights_file, write_keypoints, write_table
+from stages.artifacts import (
+    artifact,
+    pictures_folder,
+    read_keypoints,
+    sheet,
+    weights_file,
+    write_keypoints,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from models.detectors.pose import Person
@@ -45,7 +53,7 @@ class Cut:
 
 def run(job: Job) -> None:
     """Write the shards of pictures and label maps, the moved annotation, the moves, `quarantine.csv` and the sheet."""
-    settings, ingest, raw = job.domain.crop, job.domain.ingest, Path(job.domain.raw)
+    settings, ingest, raw = job.domain.crop, job.domain.ingest, pictures_folder(job.item, job.domain)
     catalog = pd.read_parquet(artifact("ingest", job.item, "catalog.parquet"))
     size = (settings.width, settings.height)
     cut = Cut(settings.mode, size, ingest.min_size_px, ingest.max_pixels, ingest.vocabulary)

@@ -290,11 +290,29 @@ def _score_extraction(domain: str, packed: Pack) -> dict[str, dict[str, float]]:
     true_joints = np.stack(list(_moved(truth, moves, packed)))
     found = [packed.parsing(row) for row in range(len(packed))]
     drawn = ShardReader(artifact("figures", domain, "labels"))
-    true_maps = [labels.from_png(drawn[name]) for name in packed.names]
-    scores = {"pckh": score_joints(packed.keypoints, true_joints, packed.persons)}
-    if all(ours.shape == theirs.shape for ours, theirs in zip(found, true_maps, strict=True)):
-        scores["miou"] = score_labels(found, true_maps, packed.persons)
-    return scores
+    true_maps = [
+        _moved_labels(
+            labels.from_png(drawn[name]), tuple(moves.loc[name, "offset"]), tuple(moves.loc[name, "scale"]), packed.size
+        )
+        for name in packed.names
+    ]
+    return {
+        "pckh": score_joints(packed.keypoints, true_joints, packed.persons),
+        "miou": score_labels(found, true_maps, packed.persons),
+    }
+
+
+def _moved_labels(
+    drawn: labels.LabelMap, offset: tuple[float, float], scale: tuple[float, float], size: tuple[int, int]
+) -> labels.LabelMap:
+    """(H, W) the label map as `crop` moved its picture: nearest neighbour, background where the original ends."""
+    width, height = size
+    x = np.floor((np.arange(width) + 0.5) / scale[0] + offset[0]).astype(int)
+    y = np.floor((np.arange(height) + 0.5) / scale[1] + offset[1]).astype(int)
+    rows, columns = drawn.shape
+    moved = drawn[np.clip(y, 0, rows - 1)[:, None], np.clip(x, 0, columns - 1)]
+    inside = ((y >= 0) & (y < rows))[:, None] & ((x >= 0) & (x < columns))
+    return np.where(inside, moved, labels.BACKGROUND).astype(np.uint8)
 
 
 def _moved(truth: dict[str, skeleton.Joints], moves: pd.DataFrame, packed: Pack) -> Iterator[skeleton.Joints]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,19 +16,27 @@ from pipeline.errors import BadItem
 from pipeline.memo import Outputs
 from pipeline.people.pairs import assign_splits
 from pipeline.run import Job
+from pipeline.shards import write_shards
 from pipeline.sources import Entry, Options, read
 from pipeline.sources.contents import find_contents
 from pipeline.sources.label_maps import decode_labels
 from pipeline.sources.pictures import check_picture
-from stages.artifacts import artifact, write_keypoints, write_table
+from stages import clips
+from stages.artifacts import artifact, frames_folder, pictures_folder, write_keypoints, write_table
 
 log = logging.getLogger(__name__)
 
 
 def run(job: Job) -> None:
-    """Write `catalog.parquet`, `annotation.parquet`, `pairs.parquet` and `quarantine.csv`."""
-    settings, raw = job.domain.ingest, Path(job.domain.raw)
-    found = read(settings.source, raw, Options(domain=job.item))
+    """Write `catalog.parquet`, `annotation.parquet`, `pairs.parquet`, `frames` and `quarantine.csv`."""
+    settings = job.domain.ingest
+    found = read(settings.source, Path(job.domain.raw), Options(domain=job.item))
+    shutil.rmtree(frames_folder(job.item), ignore_errors=True)
+    if settings.source == "video":
+        found = clips.cut(job, found)
+    else:  # DVC warns of a folder with nothing in it
+        write_shards(frames_folder(job.item), {}, shards=1, suffix=".png")
+    raw = pictures_folder(job.item, job.domain)
     for note in found.notes:
         log.info("%s: %s", job.item, note)
     paths = [entry.path for entry in found.entries] + list(found.label_paths.values())
@@ -67,8 +76,8 @@ def run(job: Job) -> None:
     write_keypoints(artifact("ingest", job.item, "annotation.parquet"), joints)
     pairs = pd.DataFrame(found.pairs, columns=["from", "to", "split"], dtype="string")
     write_table(artifact("ingest", job.item, "pairs.parquet"), pairs)
-    # Rows of a pair list are set aside beside the pictures; they do not count as bad pictures.
-    quarantine.write(artifact("ingest", job.item, "quarantine.csv"), set_aside + found.pairs_set_aside)
+    # What is left out, and rows of a pair list, stand beside the pictures; they do not count as bad ones.
+    quarantine.write(artifact("ingest", job.item, "quarantine.csv"), set_aside + found.left_out + found.pairs_set_aside)
     if found.pairs_set_aside:
         total = len(found.pairs) + len(found.pairs_set_aside)
         quarantine.enforce(found.pairs_set_aside, total=total, limit=limit, key=f"{key} (for the pair list)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import archives
 from pipeline.errors import UserError
-from pipeline.sources import figures, folder
+from pipeline.sources import deepfashion, figures, folder, market1501, video
 from pipeline.sources.entries import Entry, Options, RawSource
 
 __all__ = ["SOURCES", "Entry", "Options", "RawSource", "read"]
@@ -16,10 +16,13 @@ __all__ = ["SOURCES", "Entry", "Options", "RawSource", "read"]
 SOURCES: dict[str, Callable[[Path, Options], RawSource]] = {
     "figures": figures.read,
     "folder": folder.read,
+    "deepfashion": deepfashion.read,
+    "market1501": market1501.read,
+    "video": video.read,
 }
 
-# Kinds whose raw input may be an archive too, read in place.
-IN_ARCHIVES = ("folder",)
+# What the raw input may be instead of a folder: an archive, read in place, or a single clip.
+FILES = dict.fromkeys(("folder", "deepfashion", "market1501"), archives.SUFFIXES) | {"video": video.SUFFIXES}
 
 
 def read(kind: str, raw: Path, options: Options | None = None) -> RawSource:
@@ -29,12 +32,12 @@ def read(kind: str, raw: Path, options: Options | None = None) -> RawSource:
     if kind not in SOURCES:
         raise UserError(f"{key}.ingest.source: '{kind}' is not one of {', '.join(SOURCES)}")
     try:
-        is_archive = raw.is_file() and raw.suffix.lower() in archives.SUFFIXES
-        if not raw.is_dir() and not (is_archive and kind in IN_ARCHIVES):
-            state = "is no folder, .zip or .tar" if raw.exists() else "does not exist"
-            raise UserError(
-                f"{raw} {state}: set {key}.raw in params.yaml to a folder of pictures, or to a .zip or .tar"
-            )
+        if not raw.is_dir() and not (raw.is_file() and raw.suffix.lower() in FILES.get(kind, ())):
+            state, remedy = "is no folder, .zip or .tar", "a folder of pictures, or to a .zip or .tar"
+            if kind == "video":
+                state, remedy = "is no folder or clip", "a folder of clips, or to one clip"
+            state = state if raw.exists() else "does not exist"
+            raise UserError(f"{raw} {state}: set {key}.raw in params.yaml to {remedy}")
         return SOURCES[kind](raw, options)
     except OSError as error:
         reason = f"{error.filename or raw} cannot be read: {error.strerror or error}"

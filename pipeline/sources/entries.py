@@ -11,6 +11,7 @@ class Options:
 
     domain: str = "source"  # for messages: the parameter is domains.<domain>.raw
     keypoints_frame: str = "auto"  # auto, or one of annotations.FRAMES
+    nested_archives: bool = False  # whether archives that lie in the folder are read too
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RawSource:
 
     entries: list[Entry]
     set_aside: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # likewise; nothing is wrong with them
     annotations: dict[str, Joints] = field(default_factory=dict)  # id -> (18, 3) in pixels of the upright picture
     label_paths: dict[str, str] = field(default_factory=dict)  # id -> path relative to raw
     pairs: list[tuple[str, str, str | None]] = field(default_factory=list)  # from id, to id, split of the list

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pipeline.archives import layout
+from pipeline.archives import SUFFIXES, layout
 from pipeline.errors import BadItem, UserError
 from pipeline.people.skeleton import Joints
 from pipeline.sources import annotations, label_maps, pair_lists
@@ -31,7 +31,7 @@ from pipeline.sources.names import (
 from pipeline.sources.pictures import load_picture, size_of
 from pipeline.sources.tables import Table, find_table
 
-PICTURE_FOLDERS = ("images", "img")
+PICTURE_FOLDERS = ("images", "img", "img_highres")
 
 # Enough to see which frame joints are counted in; reading every header of a large folder takes minutes.
 _FRAME_SAMPLE = 64
@@ -54,7 +54,7 @@ class _Found:
 
 def read(raw: Path, options: Options) -> RawSource:
     """The pictures of the folder, sorted by id, with the joints, label maps and pairs in it; UserError without any."""
-    found = _look(raw)
+    found = _look(raw, nested_archives=options.nested_archives)
     # An archive of a folder often holds that folder, by its own name.
     home = f"{raw.stem}/" if raw.is_file() else ""
     entries, bad_names = _entries(found.pictures, home)
@@ -82,11 +82,11 @@ def read(raw: Path, options: Options) -> RawSource:
     )
 
 
-def _look(raw: Path) -> _Found:
+def _look(raw: Path, *, nested_archives: bool) -> _Found:
     """Walk the folder once; where there is an images/ or img/, pictures elsewhere do not count."""
     found = _Found()
     ignored: Counter[str] = Counter()
-    for path, reason in _members(raw) if raw.is_file() else _walk(raw):
+    for path, reason in _members(raw) if raw.is_file() else _walk(raw, nested_archives=nested_archives):
         pure = PurePosixPath(path)
         suffix, in_labels = pure.suffix.lower(), any(part.lower() in label_maps.FOLDERS for part in pure.parts[:-1])
         if not _is_plain(path):
@@ -119,11 +119,16 @@ def _is_plain(path: str) -> bool:
     return not any(letter == "\\" or unicodedata.category(letter) in ("Cc", "Cs") for letter in path)
 
 
+def _is_housing(folder: str) -> bool:
+    """Whether a folder only holds pictures and says nothing of them."""
+    return folder.lower() in PICTURE_FOLDERS or folder.lower().endswith(SUFFIXES)
+
+
 def _has_home(path: str) -> bool:
     return any(part.lower() in PICTURE_FOLDERS for part in path.split("/")[:-1])
 
 
-def _walk(raw: Path) -> list[tuple[str, str]]:
+def _walk(raw: Path, *, nested_archives: bool = False) -> list[tuple[str, str]]:
     """(relative path, why it cannot be used or nothing) of every visible file, sorted.
 
     Links are named, never followed, and what is no ordinary file is never opened: reading a pipe would wait for ever.
@@ -145,6 +150,8 @@ def _walk(raw: Path) -> list[tuple[str, str]]:
                 found.append((path, "a link: copy the file itself into the folder (`cp -L`)"))
             elif item.is_dir():
                 folders.append(path)
+            elif nested_archives and item.is_file() and path.lower().endswith(SUFFIXES):
+                found += [(f"{path}/{member}", reason) for member, reason in _members(raw / path)]
             else:
                 found.append((path, "" if item.is_file() else "a pipe, socket or device, no file: remove it"))
     return sorted(found, key=lambda entry: entry[0].split("/"))
@@ -167,7 +174,7 @@ def _entries(pictures: list[str], home: str) -> tuple[list[Entry], list[tuple[st
     set_aside = []
     for path in pictures:
         *folders, name = path.removeprefix(home).split("/")
-        item_id = without_suffix("/".join([*(part for part in folders if part.lower() not in PICTURE_FOLDERS), name]))
+        item_id = without_suffix("/".join([*(part for part in folders if not _is_housing(part)), name]))
         split, stem = split_of_folder(item_id)
         if not PurePosixPath(f"/{item_id}").name.strip():
             set_aside.append((path, "the name is blank: rename the file"))

@@ -27,12 +27,22 @@ _DEEPFASHION_TREE = re.compile(
     r"(?:^|/)(?P<gender>WOMEN|MEN)/(?P<category>[^/]+)/id_(?P<item>\d{8})/(?P<colour>\d{2})_(?P<view>\d_[a-z]+)$"
 )
 _MARKET = re.compile(r"^(?P<person>-1|\d{4})_(?P<pose>c\ds\d_\d{6}_\d{2})$")
-_SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_KNOWN_SUFFIX = re.compile("(" + "|".join(re.escape(suffix) for suffix in (*PICTURE_SUFFIXES, ".npy")) + ")$", re.I)
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "bounding_box_train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "bounding_box_test": "test",
+    "query": "test",
+}
+# Eighteen pictures of Market-1501 are called .jpg.jpg, and arrays of the field .jpg.npy.
+_KNOWN_SUFFIX = re.compile("(" + "|".join(re.escape(suffix) for suffix in (*PICTURE_SUFFIXES, ".npy")) + ")+$", re.I)
 
 
 def without_suffix(name: str) -> str:
-    """The name without the extension of a picture or array; other dots stay. Unicode in one normal form."""
+    """The name without the extensions of a picture or array; other dots stay. Unicode in one normal form."""
     return unicodedata.normalize("NFC", _KNOWN_SUFFIX.sub("", name.strip()))
 
 
@@ -56,10 +66,20 @@ def person_and_pose(stem: str) -> tuple[str, str]:
     return (person, pose) if person else (name, "")
 
 
+def is_deepfashion(stem: str) -> bool:
+    """Whether this is a name of DeepFashion's, in the tree's spelling or flattened."""
+    return _deepfashion(stem) is not None
+
+
+def market_person(stem: str) -> str | None:
+    """The person of a name of Market-1501's, PPPP_cCsS_FFFFFF_BB; None for other names."""
+    found = _MARKET.match(PurePosixPath(stem).name)
+    return found["person"] if found else None
+
+
 def is_distractor(stem: str) -> bool:
     """Whether this is one of Market-1501's pictures that show no person of the set (ids -1 and 0000)."""
-    found = _MARKET.match(PurePosixPath(stem).name)
-    return bool(found) and found["person"] in ("-1", "0000") if found else False
+    return market_person(stem) in ("-1", "0000")
 
 
 def _deepfashion(stem: str) -> re.Match[str] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from pipeline.archives import place_of
 from pipeline.errors import BadItem, UserError
 from pipeline.sources.pictures import load_picture
 
@@ -31,4 +32,4 @@ class _Archived:
 
 def find_table(raw: Path, path: str) -> Table:
     """The table at `path` below the folder or in the archive `raw`."""
-    return _Archived(raw, path) if raw.is_file() else raw / path  # type: ignore[return-value]
+    return _Archived(raw, path) if raw.is_file() or place_of(raw / path)[1] else raw / path  # type: ignore[return-value]

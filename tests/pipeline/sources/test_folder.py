@@ -234,7 +234,7 @@ def test_a_missing_folder_names_parameter_and_remedy(tmp_path):
 def test_an_unknown_kind_is_named(tmp_path):
     with pytest.raises(UserError, match=r"domains\.source\.ingest\.source: 'vidoe' is not one of figures, folder"):
         read("vidoe", tmp_path)
-    assert set(SOURCES) == {"figures", "folder"}
+    assert set(SOURCES) == {"figures", "folder", "deepfashion", "market1501", "video"}
 
 
 def test_a_table_with_a_missing_column_stops_the_reading(tmp_path):
