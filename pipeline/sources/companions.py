@@ -24,6 +24,9 @@ from pipeline.sources.tables import Table, find_table
 Files = dict[str, list[str]]
 SetAside = list[tuple[str, str]]
 
+# SCA-GAN's folders of edge maps, which are no pictures of people.
+_EDGE_FOLDERS = ("traine", "vale", "teste")
+
 # Any file may have one of these endings, and no line break.
 _LONGEST_HEAD = 10_000
 _TEXTS = (".csv", ".json", ".txt", ".lst")
@@ -46,11 +49,13 @@ def kind_of(raw: Path, path: str) -> str | None:
     """What the file at `path` below `raw` is, from its name and its beginning; None for everything else."""
     pure = PurePosixPath(path)
     suffix = pure.suffix.lower()
-    in_labels = any(part.lower() in label_maps.FOLDERS for part in pure.parts[:-1])
+    folders = {part.lower() for part in pure.parts[:-1]}
     if suffix in _TEXTS:
         return _kind_of_text(path, suffix, _head(find_table(raw, path)))
-    if in_labels and suffix in label_maps.SUFFIXES:
+    if suffix in label_maps.SUFFIXES and not folders.isdisjoint(label_maps.FOLDERS):
         return "labels"
+    if suffix == ".png" and not folders.isdisjoint(_EDGE_FOLDERS):
+        return "edges"
     return "array" if suffix == ".npy" else None
 
 
@@ -100,6 +105,8 @@ def attach(raw: Path, files: Files, entries: Sequence[Entry], *, frame: str = "a
         found.pairs_set_aside += set_aside
     _add_splits(found, raw, files.get("split_list", []), names)
     _add_labels(found, files, paths, names, home)
+    if edges := len(files.get("edges", ())):
+        found.notes.append(f"{edges} edge maps were not used: the stage `edges` draws its own")
     return found
 
 
