@@ -79,11 +79,8 @@ def make_worker() -> Worker:
 
     def see(item: Item) -> Outputs:
         picture, found = decode(item.inputs[0]), labels.from_png(item.inputs[1])
-        hashes = (hash_picture(picture), hash_picture(mirror(picture)))
-        return {
-            "hashes": b"".join(value.to_bytes(8, "big") for value in hashes),
-            "second": repr(second_share(found)).encode(),
-        }
+        look = Look(hash_picture(picture), hash_picture(mirror(picture)), second_share(found))
+        return {"look": json.dumps(look).encode()}
 
     return PerItem(see)
 

@@ -1,14 +1,14 @@
 """What of a pack is exported, and what the files are called."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.packed import Pack
-from pipeline.people.twins import original_of
+from pipeline.people.twins import ENDING, original_of
 from pipeline.sources.names import person_and_pose
 
 # Put around what takes long, with a title.
@@ -56,7 +56,7 @@ class Selection:
         names: dict[str, None] = {}
         known = set(self.pack.names)
         for name, person in zip(self.pack.names, self.pack.persons, strict=True):
-            original, mirrored = original_of(name, known)
+            original, mirrored = _original_of(name, known)
             stem = "_".join(person_and_pose(original)) + (_TWIN if mirrored else "")
             if not _FASHION.fullmatch(stem) or stem in names:
                 poses[person] = poses.get(person, 0) + 1
@@ -68,7 +68,10 @@ class Selection:
     def plain_names(self) -> list[str]:
         """File stems by row: the pictures' names with nothing in them that a file system might mind."""
         names: dict[str, None] = {}
+        known = set(self.pack.names)
         for name in self.pack.names:
+            original, mirrored = _original_of(name, known)
+            name = original + (_TWIN if mirrored else "")
             parts = [re.sub(r"[^\w .~+=@,-]", "_", part).strip() for part in name.split("/")]
             stem = "/".join(re.sub(r"^\.|[ .]$", "_", part) or "_" for part in parts)
             count = 1
@@ -87,6 +90,12 @@ class Selection:
 
     def _split(self, name: str) -> str | None:
         return self.split_of.get(name) or self.split_of.get(original_of(name, self.split_of)[0])
+
+
+def _original_of(name: str, known: Container[str]) -> tuple[str, bool]:
+    """(the picture that this one of a pack is, whether it is a mirrored twin)."""
+    original = name.removesuffix(ENDING)
+    return (original, True) if original != name and original in known else (name, False)
 
 
 def _letters(number: int) -> str:
