@@ -1,6 +1,7 @@
 """The options of `pairs`: filters by looks, mirrored twins in table and pack."""
 
 import shutil
+from copy import deepcopy as copy_of
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ def project(packed_project, tmp_path):
     """A copy of the packed project that a test may change."""
     shutil.copytree(packed_project.folder, tmp_path / "project", symlinks=True)
     copy = Project.__new__(Project)
-    copy.folder, copy.raw = tmp_path / "project", packed_project.raw
+    copy.folder, copy.raw = tmp_path / "project", copy_of(packed_project.raw)
     return copy
 
 
@@ -99,7 +100,8 @@ def test_a_copy_of_a_picture_under_another_name_is_set_aside(tmp_path):
         },
     )
     project.run(*(f"{stage}@source" for stage in ("ingest", "crop", "keypoints", "parsing", "edges", "pairs")))
-    [(name, reason)] = quarantine.read(project.path("pairs", "source", "quarantine.csv"))
+    rows = quarantine.read(project.path("pairs", "source", "quarantine.csv"))
+    [(name, reason)] = [row for row in rows if "different_bits" in row[1]]
     assert name == "ada_again"
     assert reason.startswith("looks like ada_1: ")
     assert "ada_again" not in {name for pair in pairs_of(project) for name in pair[:2]}
