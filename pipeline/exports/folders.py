@@ -18,18 +18,14 @@ class Folder:
         self._before = self._earlier()
         self._paths: set[str] = set()
         self.bytes = 0
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--out {root}: {error.strerror}; name another folder") from error
-        # From now on it is ours, even when the work is cut off.
-        self._write_listing(self._before)
 
     def place(self, path: str) -> Path:
         """Where the file `path` (relative, with slashes) is to be written by a library; its folder is there."""
         pure = PurePosixPath(path)
         assert not pure.is_absolute(), path
         assert ".." not in pure.parts, path
+        if not self._paths:
+            self._take()
         self._paths.add(path)
         place = self.root / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +47,14 @@ class Folder:
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    def _take(self) -> None:
+        """Make the folder; from now on it is ours, even when the work is cut off."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out {self.root}: {error.strerror}; name another folder") from error
+        self._write_listing(self._before)
 
     def _earlier(self) -> list[str]:
         """The files of the last export; UserError when the folder holds something else."""

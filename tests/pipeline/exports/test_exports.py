@@ -356,6 +356,7 @@ def test_fields_layouts_name_the_size_they_need(tmp_path):
     for layout in (*OF_FILES, "spt"):
         with pytest.raises(UserError, match=f"--layout {layout} is for pictures of 176x256, these are 22x32"):
             export(layout, small, tmp_path / layout, domain="source", track=quiet)
+        assert not (tmp_path / layout).exists()
 
 
 def test_market_has_names_and_gaussians_of_its_own(tmp_path):
