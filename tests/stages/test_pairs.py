@@ -96,7 +96,7 @@ def test_a_copy_of_a_picture_under_another_name_is_set_aside(tmp_path):
         **{
             "domains.source.raw": str(raw),
             "domains.source.ingest.source": "folder",
-            "domains.source.pairs.different_bits": 5,
+            "domains.source.pairs.different_bits": 3,
         },
     )
     project.run(*(f"{stage}@source" for stage in ("ingest", "crop", "keypoints", "parsing", "edges", "pairs")))
