@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import UserError
+from pipeline.people.labels import MERGE
 from pipeline.sources import SOURCES
 
 
@@ -43,7 +44,7 @@ class Ingest:
     """How raw pictures are read and checked."""
 
     source: str = _knob(choices=tuple(SOURCES))
-    vocabulary: str = _knob(choices=("ours", "adgan", "lip", "cihp", "atr", "spt"))
+    vocabulary: str = _knob(choices=tuple(MERGE))
     min_size_px: int = _knob(low=1)
     max_pixels: int = _knob(low=1)
     val: float = _knob(low=0, high=1)
@@ -91,7 +92,7 @@ class Parsing:
     use_labels: bool = _knob()
     weights: str = _knob()
     precision: str = _knob(choices=("float32", "bfloat16"))
-    vocabulary: str = _knob(choices=("ours", "adgan", "lip", "cihp", "atr", "spt"))
+    vocabulary: str = _knob(choices=tuple(MERGE))
     shards: int = _knob(low=1, high=100)
     min_person: float = _knob(low=0, high=1)
     max_quarantined: float = _knob(low=0, high=1)
@@ -117,6 +118,9 @@ class Pairs:
     use_list: bool = _knob()
     include_self: bool = _knob()
     require_torso: bool = _knob()
+    single_and_complete: bool = _knob()
+    different_bits: int = _knob(low=0, high=64)
+    flips: bool = _knob()
     max_per_person: int = _knob(low=1)
     max_train: int = _knob(low=1)
     max_test: int = _knob(low=1)

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.content import digest
 from pipeline.imports import code_of
 from pipeline.packed import SPLITS, Chunks, Pack, Picture, write_pack
-from pipeline.people import heatmaps, labels
+from pipeline.people import heatmaps, labels, skeleton
 from pipeline.people.masks import body_mask
+from pipeline.people.twins import mirror, original_of
 from pipeline.pictures import decode, decode_grey
 from pipeline.run import Job
 from pipeline.shards import ShardReader
@@ -65,24 +67,32 @@ class Sources:
 
     def check(self, name: str) -> bytes:
         """16 bytes that stand for all that the row depends on."""
-        planes = (reader.contents[name].digest for reader in (self.images, self.parsing, self.edges))
-        return digest([self.fingerprint, *planes, self.joints[name].tobytes()])
+        original, mirrored = original_of(name, self.images)
+        planes = (reader.contents[original].digest for reader in (self.images, self.parsing, self.edges))
+        return digest([self.fingerprint, *planes, self.joints_of(name).tobytes(), *([b"mirrored"] if mirrored else [])])
+
+    def joints_of(self, name: str) -> NDArray[np.float32]:
+        """(18, 3) of the picture; of a mirrored twin left and right are exchanged."""
+        original, mirrored = original_of(name, self.images)
+        return skeleton.flip(self.joints[original], self.width) if mirrored else self.joints[original]
 
     def picture(self, name: str, person: str) -> Picture:
         """The row, decoded and drawn."""
-        joints, maps = self.joints[name], None
+        joints, maps = self.joints_of(name), None
+        original, mirrored = original_of(name, self.images)
+        turn = mirror if mirrored else np.asarray
         if self.settings.heatmaps:
             sigma_px = self.settings.sigma_px
             maps = heatmaps.render_uint8(joints, width=self.width, height=self.height, sigma_px=sigma_px)
         return Picture(
             name=name,
             person=person,
-            image=decode(self.images[name]),
+            image=turn(decode(self.images[original])),
             keypoints=joints,
             heatmaps=maps,
-            parsing=labels.from_png(self.parsing[name]),
+            parsing=turn(labels.from_png(self.parsing[original])),
             mask=body_mask(joints, width=self.width, height=self.height),
-            edges=decode_grey(self.edges[name]),
+            edges=turn(decode_grey(self.edges[original])),
         )
 
 
@@ -93,10 +103,11 @@ def _rows(
     earlier, row_of = _last_pack(job)
     job.notes["computed"] = sum(check not in row_of for check in checks)
     for name, check in zip(job.progress(ids), checks, strict=True):
+        person = persons[original_of(name, persons)[0]]
         if earlier and check in row_of:
-            yield Chunks(name, persons[name], sources.joints[name], earlier.chunks(row_of[check]))
+            yield Chunks(name, person, sources.joints_of(name), earlier.chunks(row_of[check]))
         else:
-            yield sources.picture(name, persons[name])
+            yield sources.picture(name, person)
 
 
 def _last_pack(job: Job) -> tuple[Pack | None, dict[bytes, int]]:

@@ -1,7 +1,7 @@
 """Which pictures go together: splits of the pictures, and ordered pairs of one person."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -35,7 +35,9 @@ def assign_splits(entries: Sequence[Entry], *, val: float, test: float) -> dict[
     """train, val or test by id; a split that an entry brings stays.
 
     Whole persons are held out, chosen by a hash of the name, so a new person never moves another; `val` and `test` are
-    shares that many persons approach. Of one or two persons, poses are held out, at least one of four or more.
+    shares that many persons approach. Where the hash holds nobody out for `test`, it is the person of several pictures
+    whose hash is lowest, until another's is. Of one or two persons, poses are held out: for `test` at least one of
+    three or more, for `val` one of four.
     """
     splits = {entry.id: entry.split for entry in entries if entry.split is not None}
     poses: dict[str, set[str]] = defaultdict(set)
@@ -43,12 +45,21 @@ def assign_splits(entries: Sequence[Entry], *, val: float, test: float) -> dict[
         poses[entry.person].add(entry.pose)
     few = len(poses) <= FEW_PERSONS
     held_out = {person: _hold_out_poses(poses[person], val=val, test=test) if few else {} for person in poses}
+    last_resort = None if few or not test or "test" in splits.values() else _last_resort(entries, test=test)
     for entry in entries:
         if entry.split is None:
-            place = _hash(entry.person)
+            place = -1.0 if entry.person == last_resort else _hash(entry.person)
             of_person = "train" if few else "test" if place < test else "val" if place < test + val else "train"
             splits[entry.id] = held_out[entry.person].get(entry.pose, of_person)
     return splits
+
+
+def _last_resort(entries: Sequence[Entry], *, test: float) -> str | None:
+    """The person to hold out for scoring where names alone hold out nobody who could be paired."""
+    counts = Counter(entry.person for entry in entries if entry.split is None)
+    several = [person for person, count in counts.items() if count > 1]
+    lowest = min(several, key=lambda person: (_hash(person), person), default=None)
+    return lowest if lowest is not None and len(several) > 1 and _hash(lowest) >= test else None
 
 
 def _hold_out_poses(poses: set[str], *, val: float, test: float) -> dict[str, str]:
@@ -57,7 +68,7 @@ def _hold_out_poses(poses: set[str], *, val: float, test: float) -> dict[str, st
     held_out: dict[str, str] = {}
     for split, share in (("test", test), ("val", val)):
         count = round(share * len(poses))
-        if share > 0 and len(poses) >= 4:
+        if share > 0 and len(poses) >= (3 if split == "test" else 4):
             count = max(count, 1)
         # Two poses at least are left to train on.
         for _ in range(min(count, len(waiting) - 2)):
@@ -82,7 +93,7 @@ def make_pairs(catalog: pd.DataFrame, joints: Mapping[str, Joints], rules: PairR
     usable = set()
     for item_id in catalog["id"].astype(str):
         if item_id in joints:
-            missing = _missing_torso(joints[item_id]) if rules.require_torso else []
+            missing = missing_torso(joints[item_id]) if rules.require_torso else []
             if missing:
                 set_aside.append((item_id, f"not found: {', '.join(missing)} (pairs.require_torso)"))
             else:
@@ -112,7 +123,8 @@ def _pairs_of_person(
     return pairs
 
 
-def _missing_torso(joints: Joints) -> list[str]:
+def missing_torso(joints: Joints) -> list[str]:
+    """The names of shoulders and hips that are not there."""
     there = is_present(joints)
     return [JOINTS[joint].replace("_", " ") for joint in TORSO if not there[joint]]
 
@@ -129,10 +141,17 @@ def keep_pairs(
     for start, end, split in listed:
         lost = [item_id for item_id in (start, end) if item_id not in joints or item_id not in split_of]
         if lost:
-            set_aside.append((f"{start} -> {end}", f"{lost[0]} was set aside by an earlier stage"))
+            set_aside.append((f"{start} -> {end}", f"{lost[0]} was set aside before"))
         else:
             rows.append((start, end, split_of[end] if split is None or pd.isna(split) else split))
     return pd.DataFrame(rows, columns=["from", "to", "split"], dtype="string"), set_aside
+
+
+def add_twins(pairs: pd.DataFrame, twins: Mapping[str, str]) -> pd.DataFrame:
+    """The pairs, and behind them each training pair of two pictures that have mirrored `twins`, with both mirrored."""
+    rows = pairs[(pairs["split"] == "train") & pairs["from"].isin(twins.keys()) & pairs["to"].isin(twins.keys())]
+    mirrored = rows.assign(**{end: rows[end].map(twins).astype("string") for end in ("from", "to")})
+    return pd.concat([pairs, mirrored], ignore_index=True)
 
 
 def draw_pairs(pairs: pd.DataFrame, limits: Mapping[str, int], *, seed: int) -> pd.DataFrame:

@@ -5,13 +5,14 @@ picture's own (reference: the lists of PATN, ADGAN, GFLA and PISE), so the frame
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.people.boxes import box_of
 from pipeline.people.skeleton import JOINTS, Joints, drop_missing, empty, is_present, move
 from pipeline.sources.tables import Table
 
@@ -28,11 +29,12 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Row:
-    """One readable line: the name as written, the file and line, and the joints as given."""
+    """One readable line or file: the name as written, the file and line, and the joints as given."""
 
     name: str
     place: str
     joints: Joints
+    size: Size | None = None  # (width, height) of the picture that the joints were counted in, where that is told
 
 
 def is_annotation(header: str) -> bool:
@@ -80,12 +82,27 @@ def _numbers(text: str, column: str) -> list[float]:
     if not isinstance(values, list) or len(values) != len(JOINTS):
         found = f"{len(values)} values" if isinstance(values, list) else repr(values)
         raise ValueError(f"{column} must be a list of {len(JOINTS)} joints, found {found}")
+    return checked_numbers(values, column)
+
+
+def checked_numbers(values: Sequence[Any], column: str) -> list[float]:
+    """The values as they are; ValueError names one that is no pixel coordinate."""
     for value in values:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         # A coordinate beyond a million pixels is a slip of the pen, and would not survive float32.
         if not is_number or not abs(value) <= 1e6:
             raise ValueError(f"{column} holds {value!r}, which is not a pixel coordinate")
-    return values
+    return list(values)
+
+
+def main_person(people: Sequence[Joints]) -> Joints:
+    """Of several people (18, 3) on a picture the one with the largest box; of equal ones the first."""
+
+    def area(joints: Joints) -> float:
+        box = box_of(joints)
+        return (box[2] - box[0]) * (box[3] - box[1]) if box else -1.0
+
+    return max(people, key=area)
 
 
 def find_frame(joints: Mapping[str, Joints], sizes: Mapping[str, Size]) -> str:

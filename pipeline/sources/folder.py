@@ -1,43 +1,30 @@
 """Source `folder`: a folder (or a .zip or .tar) of pictures, and what lies beside them in the field's formats.
 
-    raw/[images/ or img/][train/ val/ test/]person_pose.ext or person/pose.ext      (the rules: names.py)
-    raw/*.csv with `name:keypoints_y:keypoints_x`                                   joints, several files allowed
-    raw/*.csv with `from,to`                                                        pairs; train, val, test by its name
-    raw/labels/, labels8/, parsing/, semantic_merge3/ with .png or .npy             label maps
+    raw/[images/, imgs/ or img/][train/ val/ test/]person_pose.ext or person/pose.ext      (the rules: names.py)
+    raw/**/*.csv, *.json, *.txt, *.lst, label maps                                   (the formats: companions.py)
 
 All match pictures by name; the extension does not count. Hidden files are no part of it.
 """
 
 import os
 import unicodedata
-from collections import Counter
-from contextlib import suppress
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.archives import SUFFIXES, layout
-from pipeline.errors import BadItem, UserError
-from pipeline.people.skeleton import Joints
-from pipeline.sources import annotations, label_maps, pair_lists
+from pipeline.errors import UserError
+from pipeline.sources import companions
 from pipeline.sources.entries import Entry, Options, RawSource
 from pipeline.sources.names import (
     PICTURE_SUFFIXES,
-    Names,
     is_distractor,
     person_and_pose,
     split_of_folder,
     without_suffix,
 )
-from pipeline.sources.pictures import load_picture, size_of
-from pipeline.sources.tables import Table, find_table
 
-PICTURE_FOLDERS = ("images", "img", "img_highres")
-
-# Enough to see which frame joints are counted in; reading every header of a large folder takes minutes.
-_FRAME_SAMPLE = 64
-
-# Any file may be called .csv, and have no line break.
-_LONGEST_HEADER = 10_000
+PICTURE_FOLDERS = ("images", "imgs", "img", "img_highres")
 
 
 @dataclass
@@ -45,9 +32,7 @@ class _Found:
     """Files of a raw folder by what they are for, as POSIX paths relative to it, sorted."""
 
     pictures: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    annotations: list[str] = field(default_factory=list)
-    pair_lists: list[str] = field(default_factory=list)
+    beside: companions.Files = field(default_factory=lambda: defaultdict(list))  # by companions.kind_of
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -63,21 +48,17 @@ def read(raw: Path, options: Options) -> RawSource:
             f"{raw} holds no pictures ({', '.join(PICTURE_SUFFIXES)}); "
             f"put some in, or set domains.{options.domain}.raw to the folder that has them"
         )
-    names = Names(entry.id for entry in entries)
-    paths = {entry.id: entry.path for entry in entries}
-    joints, bad_rows, joint_notes = _annotations(raw, found.annotations, paths, names, options.keypoints_frame)
-    pairs, bad_pairs = _pairs(raw, found.pair_lists, names)
-    label_paths, label_notes = _label_paths(found.labels, names, home)
-    notes = found.notes + joint_notes + label_notes
-    if not pairs and max(Counter(entry.person for entry in entries).values()) == 1:
+    with_them = companions.attach(raw, found.beside, entries, frame=options.keypoints_frame, home=home)
+    notes = found.notes + with_them.notes
+    if not with_them.pairs and max(Counter(entry.person for entry in entries).values()) == 1:
         notes.append("no person has two pictures, so there is nothing to pair: name them person_pose.ext or by folders")
     return RawSource(
-        entries=entries,
-        set_aside=found.set_aside + bad_names + bad_rows,
-        annotations=joints,
-        label_paths=label_paths,
-        pairs=pairs,
-        pairs_set_aside=bad_pairs,
+        entries=companions.with_splits(entries, with_them.splits),
+        set_aside=found.set_aside + bad_names + with_them.set_aside,
+        annotations=with_them.joints,
+        label_paths=with_them.label_paths,
+        pairs=with_them.pairs,
+        pairs_set_aside=with_them.pairs_set_aside,
         notes=notes,
     )
 
@@ -88,20 +69,16 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
     ignored: Counter[str] = Counter()
     for path, reason in _members(raw) if raw.is_file() else _walk(raw, nested_archives=nested_archives):
         pure = PurePosixPath(path)
-        suffix, in_labels = pure.suffix.lower(), any(part.lower() in label_maps.FOLDERS for part in pure.parts[:-1])
+        suffix = pure.suffix.lower()
         if not _is_plain(path):
             found.set_aside.append(
                 (ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file")
             )
         elif reason:
             found.set_aside.append((path, reason))
-        elif suffix == ".csv" and annotations.is_annotation(header := _header(find_table(raw, path))):
-            found.annotations.append(path)
-        elif suffix == ".csv" and pair_lists.is_pair_list(header):
-            found.pair_lists.append(path)
-        elif in_labels and suffix in label_maps.SUFFIXES:
-            found.labels.append(path)
-        elif suffix in PICTURE_SUFFIXES and not in_labels:
+        elif kind := companions.kind_of(raw, path):
+            found.beside[kind].append(path)
+        elif suffix in PICTURE_SUFFIXES and not companions.in_label_folder(path):
             found.pictures.append(path)
         else:
             ignored[pure.name if suffix in ("", ".csv") else suffix] += 1
@@ -185,85 +162,3 @@ def _entries(pictures: list[str], home: str) -> tuple[list[Entry], list[tuple[st
         else:
             entries[item_id] = Entry(item_id, path, *person_and_pose(stem), split)
     return [entries[key] for key in sorted(entries)], set_aside
-
-
-def _header(table: Table) -> str:
-    """The first line; of a table in UTF-16 as well, so that its reader refuses it by name."""
-    with table.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline(_LONGEST_HEADER).replace("\0", "")
-
-
-def _annotations(
-    raw: Path, tables: list[str], paths: dict[str, str], names: Names, frame: str
-) -> tuple[dict[str, Joints], list[tuple[str, str]], list[str]]:
-    """Joints by id in pixels of the picture, lines set aside, and what was assumed."""
-    joints: dict[str, Joints] = {}
-    set_aside, notes = [], []
-    for table in tables:
-        rows, bad = annotations.read_annotation(find_table(raw, table), table)
-        matched, absent = {}, []
-        for row in rows:
-            try:
-                item_id = names.find(row.name)
-            except LookupError as error:
-                absent.append(f"{row.place}: {row.name!r}: {error}")
-                continue
-            if item_id in joints or item_id in matched:
-                bad.append((row.name, f"{row.place}: this picture was annotated before; the first line counts"))
-            else:
-                matched[item_id] = row.joints
-        if absent:
-            notes.append(f"{table}: {len(absent)} of {len(rows)} lines fit no picture, the first: {absent[0]}")
-        placed, note = _place(raw, matched, paths, frame)
-        joints |= placed
-        set_aside += bad
-        notes.append(f"{table}: {note}")
-    return joints, set_aside, notes
-
-
-def _place(raw: Path, joints: dict[str, Joints], paths: dict[str, str], frame: str) -> tuple[dict[str, Joints], str]:
-    """The joints of one table in pixels of their pictures, and in which frame they were found."""
-    sample = _sizes(raw, sorted(joints)[:_FRAME_SAMPLE], paths)
-    if frame == "auto":
-        frame = annotations.find_frame(joints, sample)
-    note = f"joints of {len(joints)} pictures, x counted in {annotations.FRAMES[frame]}"
-    if frame == "own":
-        lost = annotations.share_outside(joints, sample)
-        return joints, note + (f"; {lost:.0%} of the joints lie outside of their pictures" if lost > 0.01 else "")
-    # A picture without a readable header gets no joints; checking it will set it aside.
-    sizes = _sizes(raw, sorted(joints), paths)
-    return {key: annotations.to_picture(joints[key], frame, sizes[key]) for key in sizes}, note
-
-
-def _sizes(raw: Path, ids: list[str], paths: dict[str, str]) -> dict[str, tuple[int, int]]:
-    sizes = {}
-    for item_id in ids:
-        with suppress(BadItem):
-            sizes[item_id] = size_of(load_picture(raw, paths[item_id]))
-    return sizes
-
-
-def _pairs(raw: Path, tables: list[str], names: Names) -> tuple[pair_lists.Pairs, list[tuple[str, str]]]:
-    pairs, set_aside = [], []
-    for table in tables:
-        more, bad = pair_lists.match_pairs(find_table(raw, table), table, names)
-        pairs += more
-        set_aside += bad
-    return pairs, set_aside
-
-
-def _label_paths(labels: list[str], names: Names, home: str) -> tuple[dict[str, str], list[str]]:
-    paths: dict[str, str] = {}
-    strays, doubles = [], []
-    for path in labels:
-        parts = path.removeprefix(home).split("/")
-        rest = [part for part in parts[:-1] if part.lower() not in label_maps.FOLDERS]
-        try:
-            if paths.setdefault(names.find("/".join([*rest, parts[-1]])), path) != path:
-                doubles.append(path)
-        except LookupError:
-            strays.append(path)
-    notes = [f"{len(strays)} label maps fit no picture, the first: {strays[0]}"] if strays else []
-    if doubles:
-        notes.append(f"{len(doubles)} label maps are of pictures that have one already, the first: {doubles[0]}")
-    return paths, notes

@@ -107,21 +107,30 @@ class Names:
             spelling = _spelling(item_id)
             self._ids[PurePosixPath(spelling).name].append((spelling, item_id))
 
-    def find(self, name: str) -> str:
+    def find(self, name: str, split: str | None = None) -> str:
         """The id of the picture called `name`; LookupError says why not: there is none, or more than one.
 
-        A list may name more folders than there are here, or fewer; those that both name must agree.
+        A list may name more folders than there are here, or fewer; those that both name must agree. Of copies in
+        `train/` and `test/`, as the field's programs need them, it is the one in the folder of `split`, or the first.
+        """
+        return self.find_copies(name, split)[0]
+
+    def find_copies(self, name: str, split: str | None = None) -> list[str]:
+        """The id of the picture called `name`, and of its copies in folders of other splits; those of `split` alone.
+
+        LookupError as for `find`.
         """
         wanted = _spelling(without_suffix(name.replace("\\", "/")))
-        found = {}
+        same, found = [], []
         for spelling, item_id in self._ids.get(PurePosixPath(wanted).name, ()):
             if spelling == wanted:
-                return item_id
-            if spelling.endswith(f"/{wanted}") or wanted.endswith(f"/{spelling}"):
-                found[item_id] = spelling
-        if len(found) > 1:
-            first, second, *_ = found
-            raise LookupError(f"the name fits {len(found)} pictures, {first} and {second} among them")
+                same.append(item_id)
+            elif spelling.endswith(f"/{wanted}") or wanted.endswith(f"/{spelling}"):
+                found.append(item_id)
+        found = same or found
         if not found:
             raise LookupError("there is no such picture")
-        return next(iter(found))
+        if len({split_of_folder(item_id)[1] for item_id in found}) > 1:
+            first, second, *_ = found
+            raise LookupError(f"the name fits {len(found)} pictures, {first} and {second} among them")
+        return [item_id for item_id in found if split and split_of_folder(item_id)[0] == split] or found

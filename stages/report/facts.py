@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from ruamel.yaml import YAML
 
 from pipeline import quarantine
 from pipeline.params import Params
@@ -134,7 +133,6 @@ class Facts:
     machine: str
     versions: dict[str, str]
     commit: str
-    packs: dict[str, str]
     made: str
 
 
@@ -158,7 +156,6 @@ def gather(params: Params) -> Facts:
         machine=_machine(),
         versions=_versions(),
         commit=_commit(),
-        packs=_packs(params),
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
     )
 
@@ -320,12 +317,3 @@ def _commit() -> str:
         return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _packs(params: Params) -> dict[str, str]:
-    """The hash that dvc.lock has for the pack of every domain."""
-    path = Path("dvc.lock")
-    stages = YAML(typ="safe").load(path.read_text()).get("stages", {}) if path.is_file() else {}
-    outs = {out["path"]: out.get("md5", "") for stage in stages.values() for out in stage.get("outs", ())}
-    named = {name: outs.get(artifacts.pack(name).as_posix(), "") for name in params.domains}
-    return {name: value for name, value in named.items() if value}

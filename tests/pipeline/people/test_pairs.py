@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.people import skeleton
-from pipeline.people.pairs import SPLITS, PairRules, assign_splits, draw_pairs, keep_pairs, make_pairs
+from pipeline.people.pairs import SPLITS, PairRules, add_twins, assign_splits, draw_pairs, keep_pairs, make_pairs
 from pipeline.sources import Entry
 
 persons = st.lists(st.text("abcdefgh123", min_size=1, max_size=6), min_size=3, max_size=30, unique=True)
@@ -34,7 +34,42 @@ def triples(table):
 def test_a_new_person_moves_no_other(people, newcomer):
     before = assign_splits(entries_of(people, "ab"), val=0.2, test=0.3)
     after = assign_splits(entries_of([*people, newcomer], "ab"), val=0.2, test=0.3)
-    assert before.items() <= after.items()
+    moved = {item_id for item_id, split in before.items() if after[item_id] != split}
+    if moved:
+        # The person who was held out for want of another makes room for the newcomer.
+        assert len({item_id.rpartition("_")[0] for item_id in moved}) == 1
+        assert {before[item_id] for item_id in moved} == {"test"}
+        assert after[f"{newcomer}_a"] == "test"
+
+
+@given(persons)
+@settings(max_examples=40, deadline=None)
+def test_somebody_is_always_held_out_for_scoring(people):
+    """Of three persons and more, whatever their names, one who can be paired; and one is left to train on."""
+    splits = assign_splits(entries_of(people, "ab"), val=0, test=0.01)
+    assert {"train", "test"} <= set(splits.values())
+
+
+def test_the_last_resort_can_be_paired_and_is_no_other_s_only_one():
+    alone = entries_of(["a", "b", "c"], "x")
+    assert set(assign_splits(alone, val=0, test=0.01).values()) == {"train"}
+    one = [*alone, *entries_of(["d"], "xy")]
+    assert set(assign_splits(one, val=0, test=0.01).values()) == {"train"}
+    two = [*one, *entries_of(["e"], "xy")]
+    held_out = {
+        item_id.rpartition("_")[0] for item_id, split in assign_splits(two, val=0, test=0.01).items() if split == "test"
+    }
+    assert held_out in ({"d"}, {"e"})
+    assert set(assign_splits(two, val=0, test=0).values()) == {"train"}
+    given_one = [*two, *entries_of(["f"], "xy", split="test")]
+    assert sum(split == "test" for split in assign_splits(given_one, val=0, test=0.01).values()) == 2
+
+
+@pytest.mark.parametrize("people", [["mage"], ["mage", "rogue"]])
+def test_of_three_poses_one_is_scored(people):
+    splits = assign_splits(entries_of(people, "abc"), val=0.05, test=0.05)
+    for person in people:
+        assert Counter(splits[f"{person}_{pose}"] for pose in "abc") == {"train": 2, "test": 1}
 
 
 @given(persons)
@@ -136,7 +171,7 @@ def test_a_users_list_keeps_order_repeats_and_splits():
     listed = [("b_y", "b_x", None), ("a_x", "b_x", "val"), ("c_x", "c_y", None), ("b_y", "b_x", pd.NA)]
     table, set_aside = keep_pairs(listed, catalog_of(entries, splits), joints)
     assert triples(table) == [("b_y", "b_x", "test"), ("a_x", "b_x", "val"), ("b_y", "b_x", "test")]
-    assert set_aside == [("c_x -> c_y", "c_y was set aside by an earlier stage")]
+    assert set_aside == [("c_x -> c_y", "c_y was set aside before")]
 
 
 def test_no_pairs_is_an_empty_table():
@@ -158,3 +193,18 @@ def test_drawn_pairs_keep_their_order_and_no_more_than_the_limit(splits, train, 
     assert drawn["from"].is_monotonic_increasing
     assert drawn["from"].is_unique
     assert drawn.equals(draw_pairs(pairs, {"train": train, "test": test}, seed=seed))
+
+
+def test_twins_stand_behind_the_pairs_and_only_training_has_them():
+    pairs = pd.DataFrame(
+        [("a", "b", "train"), ("b", "a", "train"), ("a", "c", "train"), ("a", "d", "test")],
+        columns=["from", "to", "split"],
+        dtype="string",
+    )
+    twins = {"a": "a~flip", "b": "b~flip", "d": "d~flip"}
+    assert triples(add_twins(pairs, twins)) == [
+        *triples(pairs),
+        ("a~flip", "b~flip", "train"),
+        ("b~flip", "a~flip", "train"),
+    ]
+    assert add_twins(pairs, {}).equals(pairs)

@@ -68,6 +68,21 @@ def test_another_size_names_both():
         decode_labels(png(MAP), "a.png", vocabulary="lip", size=(6, 5))
 
 
+def test_the_fields_two_sizes_fit_each_other():
+    """ADGAN's maps are 176 wide, SPT's and PISE's 256 with 40 columns of border on each side."""
+    wide = np.zeros((256, 256), np.uint8)
+    wide[:, 40:216] = 5
+    wide[7, 50] = 9
+    narrow = decode_labels(npy(wide), "a.npy", vocabulary="lip", size=(176, 256))
+    assert narrow.shape == (256, 176)
+    assert narrow[7, 10] == labels.PANTS
+    assert (narrow == labels.UPPER_CLOTHES).sum() == 256 * 176 - 1
+    back = decode_labels(png(wide[:, 40:216]), "a.png", vocabulary="lip", size=(256, 256))
+    np.testing.assert_array_equal(back, np.array(labels.MERGE["lip"], np.uint8)[wide])
+    with pytest.raises(BadItem, match="176x256, its picture 176x255"):
+        decode_labels(png(wide[:, 40:216]), "a.png", vocabulary="lip", size=(176, 255))
+
+
 def test_a_pickle_is_not_run(tmp_path):
     class Trap:
         def __reduce__(self):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from pipeline.crops import find_move
+from pipeline.people import labels
 from pipeline.people.pairs import PairRules, assign_splits, make_pairs
 from pipeline.people.skeleton import is_present
 from pipeline.sources import read
@@ -158,3 +159,44 @@ def test_anime_has_three_characters():
     source = read("folder", REAL / "anime2d")
     assert {entry.person for entry in source.entries} == {"eileen", "lucy", "sylvie"}
     assert all((checked(REAL / "anime2d", entry)[0, 0] == 255).all() for entry in source.entries)
+
+
+def test_mpv_brings_openpose_joints_and_cihp_maps():
+    """The rectangle around the face label holds the nose, and hands lie on arms, clothes or trousers."""
+    raw = REAL / "mpv"
+    source = read("folder", raw)
+    assert len(source.entries) == len(source.annotations) == len(source.label_paths) == 5
+    on_person = []
+    for entry in source.entries:
+        picture = checked(raw, entry)
+        path = source.label_paths[entry.id]
+        size = (picture.shape[1], picture.shape[0])
+        found = decode_labels(load_picture(raw, path), path, vocabulary="cihp", size=size)
+        joints = source.annotations[entry.id]
+        there = is_present(joints) & (joints[:, 1] < size[1] - 1) & (joints[:, 0] < size[0] - 1)
+        x, y = np.rint(joints[there, :2]).astype(int).T
+        on_person.append((found[y, x] > 0).mean())
+        if is_present(joints)[0] and "front" in entry.id:
+            assert found[int(joints[0, 1]), int(joints[0, 0])] in (labels.FACE, labels.HAIR)
+    assert np.mean(on_person) > 0.9
+
+
+def test_spts_demo_brings_joints_with_blanks_and_maps_beside_the_pictures():
+    raw = REAL / "spt_demo"
+    source = read("folder", raw)
+    assert set(source.annotations) == set(source.label_paths) == {"2_A", "2_B", "3_A", "3_B"}
+    assert source.annotations["2_B"][2].tolist() == [90, 87, 1]  # right shoulder: x 90, y 87
+    found = decode_labels(load_picture(raw, "2_B.npy"), "2_B.npy", vocabulary="spt", size=(256, 256))
+    shoulders = source.annotations["2_B"][[2, 5], :2].astype(int)
+    assert [found[y, x] for x, y in shoulders] == [labels.ARM] * 2  # no sleeves
+
+
+def test_two_parsers_of_one_photograph_agree_in_our_labels():
+    data = {name: (REAL / "schp" / f"demo_{name}.png").read_bytes() for name in ("lip", "atr")}
+    found = {
+        name: decode_labels(data[name], f"demo_{name}.png", vocabulary=name, size=(2000, 1333))
+        for name in ("lip", "atr")
+    }
+    assert (found["lip"] == found["atr"]).mean() > 0.8
+    mistaken = decode_labels(data["atr"], "demo_atr.png", vocabulary="lip", size=(2000, 1333))
+    assert (mistaken == found["lip"]).mean() < (found["atr"] == found["lip"]).mean()
