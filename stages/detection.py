@@ -19,6 +19,7 @@ from PIL import Image
 
 from pipeline import quarantine
 from pipeline.content import digest
+from pipeline.crops import Move, Whole
 from pipeline.engine import Engine, Item, Result, Results, map_items
 from pipeline.errors import BadItem, UserError
 from pipeline.imports import code_of
@@ -60,10 +61,10 @@ class Detect:
         """`{"image": PNG, "labels": PNG, "joints": 54 float32, "facts": JSON}` for each file."""
         opened = [self._open(item) for item in items]
         good = [each for each in opened if not isinstance(each, BadItem)]
-        seen = iter(self.looker.see([image for image, _ in good]) if good else [])
+        seen = iter(self.looker.see([image for image, *_ in good]) if good else [])
         return [each if isinstance(each, BadItem) else self._outputs(*each, next(seen)) for each in opened]
 
-    def _open(self, item: Item) -> tuple[Bytes, dict[str, Any]] | BadItem:
+    def _open(self, item: Item) -> tuple[Bytes, Move, dict[str, Any]] | BadItem:
         """The picture as the networks see it, and how it came to be."""
         try:
             picture = check_picture(item.inputs[0], min_size_px=1, max_pixels=self.recipe.max_pixels)
@@ -76,10 +77,11 @@ class Detect:
             mode, (move, others) = "pad", self.padder.cut(picture)
         (left, top), (scale_x, scale_y) = move.offset, move.scale
         facts = {"crop": mode, "others": others, "left": left, "top": top, "scale_x": scale_x, "scale_y": scale_y}
-        return move.picture(picture), facts
+        return move.picture(picture), move, facts
 
-    def _outputs(self, image: Bytes, facts: dict[str, Any], seen: Seen) -> dict[str, bytes]:
+    def _outputs(self, image: Bytes, move: Move, facts: dict[str, Any], seen: Seen) -> dict[str, bytes]:
         joints = skeleton.empty() if seen.person is None else self.recipe.finding.joints(seen.person)
+        joints = _within(joints, move.filled)
         facts |= {
             "joints": int(skeleton.is_present(joints).sum()),
             "score": seen.person.score if seen.person else 0.0,
@@ -91,6 +93,13 @@ class Detect:
             "joints": joints.astype("<f4").tobytes(),
             "facts": json.dumps(facts).encode(),
         }
+
+
+def _within(joints: skeleton.Joints, filled: Whole) -> skeleton.Joints:
+    """The joints that lie where the original is, not in what was added around it."""
+    place, (left, top, right, bottom) = joints[:, :2] + 0.5, filled
+    is_there = np.all((place >= (left, top)) & (place <= (right, bottom)), axis=1, keepdims=True)
+    return skeleton.drop_missing(np.where(is_there, joints, np.float32(-1)))
 
 
 def detect(folder: Path, out: Path, recipe: Recipe, *, workers: int = 0) -> Summary:

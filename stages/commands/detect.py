@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the folder and print its path."""
+    from pipeline.faults import storage_trouble
     from stages.detection import detect
     from stages.looks import read_recipe
 
@@ -62,10 +63,12 @@ def run(args: argparse.Namespace) -> None:
     recipe = _with_weights(read_recipe(args.crop), args)
     try:
         summary = detect(args.folder, args.out, recipe, workers=args.workers)
-    except OSError as error:
-        raise UserError(
-            f"--out {args.out}: cannot be written ({error.strerror or error}); give another folder"
-        ) from error
+    except UserError:
+        raise
+    except Exception as error:
+        if (message := storage_trouble(error, [args.out])) is None:
+            raise
+        raise UserError(message) from error
     told = [f"{summary.pictures} pictures", f"nobody found in {summary.empty}"]
     told += [f"{summary.set_aside} files set aside (quarantine.csv)"] if summary.set_aside else []
     told += [f"{summary.ignored} files are no pictures"] if summary.ignored else []
