@@ -76,7 +76,8 @@ def _walk(folder: Path, without: Path) -> Iterator[tuple[str, str]]:
             if entry.name.startswith(".") or path.resolve() == without:
                 continue
             if entry.is_symlink():
-                yield name, "a link, which is not followed: put the file itself here"
+                what = "the folder is a link" if entry.is_dir() else "a link"
+                yield name, f"{what}, which is not followed: put the original here"
             elif entry.is_dir():
                 left += [path] if entry.name.lower() not in LABEL_FOLDERS else []
             elif not stat.S_ISREG(entry.stat().st_mode):

@@ -44,6 +44,7 @@ def pictures(tmp_path_factory, figures):
     (place / "notes.txt").write_text("milk")
     (place / ".hidden.png").write_bytes(b"")
     (place / "link.png").symlink_to(place / "img" / "anna.png")
+    (place / "linked").symlink_to(place / "walk")
     os.mkfifo(place / "pipe.png")
     (place / "two\nlines.png").write_bytes(b"x")
     (place / "labels8").mkdir()
@@ -112,7 +113,7 @@ def test_nobody_is_minus_one_and_a_person_is_where_it_is(found, figures):
 
 def test_what_cannot_be_read_is_told(found):
     reasons = dict(quarantine.read(found / "quarantine.csv"))
-    assert set(reasons) == {"page.jpg", "empty.png", "cut.png", "link.png", "pipe.png", "two\\nlines.png"}
+    assert set(reasons) == {"page.jpg", "empty.png", "cut.png", "link.png", "linked", "pipe.png", "two\\nlines.png"}
     assert "not a picture" in reasons["page.jpg"]
     assert "empty" in reasons["empty.png"]
     assert "damaged" in reasons["cut.png"]
