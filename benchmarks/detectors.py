@@ -33,6 +33,7 @@ from pipeline.people import skeleton
 from pipeline.pictures import decode, encode_png
 from stages import keypoints
 from stages import parsing as parsing_stage
+from stages.finding import Finding
 
 # Half a step of each rounding.
 ROUNDING_PX = 0.005 + 0.5 / pose.GRID_PX + 1e-3
@@ -137,14 +138,16 @@ def main() -> None:
         peer, theirs = by_command(folder, items)
         rows.append(["key points: openpifpaf predict", f"{peer:.1f}", "1.00", ""])
         for precision in pose.PRECISIONS:
-            worker = partial(keypoints.make_worker, pose.SHIPPED, keypoints.Accept(6, 99), precision)
+            accept = keypoints.Accept(6, 99, Finding(precision=precision))
+            worker = partial(keypoints.make_worker, pose.SHIPPED, accept)
             ours, results = through_stage(folder, items, worker)
             same = count_same(items, results, theirs)
             rows.append([f"key points: stage, {precision}", f"{ours:.1f}", f"{ours / peer:.2f}", same])
         peer = by_loop(items)
         rows.append(["labels: plain loop", f"{peer:.1f}", "1.00", ""])
         for precision in parsing.PRECISIONS:
-            worker = partial(parsing_stage.make_worker, parsing.SHIPPED, "ours", 0.0, precision)
+            labelling = parsing_stage.Labelling(precision=precision)
+            worker = partial(parsing_stage.make_worker, parsing.SHIPPED, labelling, 0.0)
             ours, _ = through_stage(folder, items, worker)
             rows.append([f"labels: stage, {precision}", f"{ours:.1f}", f"{ours / peer:.2f}", ""])
     print_table(["", "pictures/s", "ratio", "same joints"], rows)

@@ -85,7 +85,8 @@ def _layers(kind: str) -> Iterator[nn.Module]:
 def _read_torchvision(kind: str, weights: Path | None) -> dict[str, Tensor]:
     if weights is None or not weights.is_file():
         raise MissingWeightsError(
-            f"{kind}: there is no file '{weights or ''}'; give the path of torchvision's {kind} file, or choose vgg16"
+            f"{kind}: there is no file '{weights or ''}'; give the path of torchvision's {kind} file "
+            f"(`posewright weights list`), or choose vgg16"
         )
     try:
         state: dict[str, Tensor] = torch.load(weights, map_location="cpu", weights_only=True)

@@ -79,7 +79,13 @@ class Keypoints:
 
     use_annotation: bool = _knob()
     weights: str = _knob()
+    trusted: str = _knob()
     precision: str = _knob(choices=("float32", "fused", "bfloat16"))
+    edges_px: tuple[int, ...] = _knob(low=32, high=4096)
+    flip_test: bool = _knob()
+    person: str = _knob(choices=("main", "largest", "central"))
+    min_score: float = _knob(low=0, high=1)
+    low_scores: str = _knob(choices=("drop", "keep"))
     min_joints: int = _knob(low=1, high=18)
     max_people: int = _knob(low=1)
     max_quarantined: float = _knob(low=0, high=1)
@@ -92,6 +98,8 @@ class Parsing:
     use_labels: bool = _knob()
     weights: str = _knob()
     precision: str = _knob(choices=("float32", "bfloat16"))
+    edges_px: tuple[int, ...] = _knob(low=32, high=4096)
+    flip_test: bool = _knob()
     vocabulary: str = _knob(choices=tuple(MERGE))
     shards: int = _knob(low=1, high=100)
     min_person: float = _knob(low=0, high=1)
@@ -168,7 +176,7 @@ class Evaluate:
     """How held-out pictures are scored and shown."""
 
     perceptual: bool = _knob()
-    protocols: list[str] = _knob(choices=("plain", "padded", "train_fid", "pg2"))
+    protocols: tuple[str, ...] = _knob(choices=("plain", "padded", "train_fid", "pg2"))
     device: str = _knob(choices=("auto", "cpu", "cuda"))
     max_pairs: int = _knob(low=1)
     grid_rows: int = _knob(low=1, high=64)
@@ -304,10 +312,11 @@ def _value(hint: Any, raw: Any, limits: Mapping[str, Any], name: str, where: str
         if not isinstance(raw, Mapping) or (dataclasses.is_dataclass(inner) and not raw):
             raise ParamsError(f"{name}: {where}: expected a mapping, found {raw!r}")
         return {str(key): _value(inner, value, {}, name, f"{where}.{key}") for key, value in raw.items()}
-    if typing.get_origin(hint) is list:
+    if typing.get_origin(hint) is tuple:
         if not isinstance(raw, list) or not raw:
-            raise ParamsError(f"{name}: {where}: expected a list such as [{', '.join(limits['choices'][:2])}]")
-        return [_scalar(typing.get_args(hint)[0], value, limits, name, where) for value in raw]
+            example = ", ".join(map(str, limits.get("choices", ())[:2])) or "256"
+            raise ParamsError(f"{name}: {where}: expected a list such as [{example}], found {raw!r}")
+        return tuple(_scalar(typing.get_args(hint)[0], value, limits, name, where) for value in raw)
     if hint is Any:
         return raw
     return _scalar(hint, raw, limits, name, where)

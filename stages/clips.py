@@ -57,7 +57,7 @@ def cut(job: Job, found: RawSource) -> RawSource:
     look = Look(job.domain.video, settings.min_size_px, settings.max_pixels)
     seen = job.map(
         _items(found.entries, contents),
-        partial(make_worker, look, weights),
+        partial(make_worker, look, weights, job.domain.keypoints.trusted),
         settings=(look, SEARCH_EDGES_PX, MIN_SCORE),
         weights=weights,
         total=len(found.entries),
@@ -106,11 +106,14 @@ def _entry(clip: Entry, name: str) -> Entry:
     return Entry(item_id, f"{clip.id}/00.tar/{item_id}.png", person, item_id.replace("/", "_"), clip.split)
 
 
-def make_worker(look: Look, weights: Path) -> Worker:
+def make_worker(look: Look, weights: Path, trusted: str = "") -> Worker:
     """A worker that gives the pictures of a clip, as PNG by name, and `told`: what was left out and why, and notes."""
     from models.detectors.pose import PoseDetector
 
-    detectors = [PoseDetector(weights, edge_px=edge_px, batch=1, precision=PRECISION) for edge_px in SEARCH_EDGES_PX]
+    detectors = [
+        PoseDetector(weights, edges_px=[edge], batch=1, precision=PRECISION, trusted=[trusted])
+        for edge in SEARCH_EDGES_PX
+    ]
 
     def work(item: Item) -> Outputs:
         data, is_one = item.inputs
@@ -155,7 +158,7 @@ def _follow(clip: Clip, look: Look, detectors: "list[PoseDetector]") -> tuple[li
 def find_people(picture: Picture, detectors: "list[PoseDetector]") -> list[tuple[float, float, float, float]]:
     """The box of everybody in the picture, each once."""
     # Enlarging a frame more than twice shows nothing new.
-    fitting = [detector for detector in detectors if detector.edge_px <= 2 * max(picture.shape)] or detectors[-1:]
+    fitting = [detector for detector in detectors if detector.edges_px[0] <= 2 * max(picture.shape)] or detectors[-1:]
     people = [person for detector in fitting for person in detector.detect([picture])[0] if person.score >= MIN_SCORE]
     boxes = np.array([person.box for person in people]).reshape(-1, 4)
     return [people[index].box for index in tracks.without_doubles(boxes, [person.score for person in people])]

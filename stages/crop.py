@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -30,14 +29,10 @@ from stages.artifacts import (
     write_keypoints,
     write_table,
 )
-
-if TYPE_CHECKING:
-    from models.detectors.pose import Person
+from stages.finding import Finding, Found
 
 # A person is looked for on the whole picture, scaled to these longer sides: people who fill it are seen at the second.
 SEARCH_EDGES_PX = (512, 256)
-
-Found = tuple["Person | None", int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,21 +44,24 @@ class Cut:
     min_size_px: int
     max_pixels: int
     vocabulary: str
+    person: str = "main"
 
 
 def run(job: Job) -> None:
     """Write the shards of pictures and label maps, the moved annotation, the moves, `quarantine.csv` and the sheet."""
-    settings, ingest, raw = job.domain.crop, job.domain.ingest, pictures_folder(job.item, job.domain)
+    settings, ingest, keypoints = job.domain.crop, job.domain.ingest, job.domain.keypoints
+    raw = pictures_folder(job.item, job.domain)
     catalog = pd.read_parquet(artifact("ingest", job.item, "catalog.parquet"))
     size = (settings.width, settings.height)
     cut = Cut(settings.mode, size, ingest.min_size_px, ingest.max_pixels, ingest.vocabulary)
     # Only `person` looks at the picture; the other modes do not depend on the network.
     weights = None
     if settings.mode == "person":
-        weights = weights_file(job.domain.keypoints.weights, f"domains.{job.item}.keypoints.weights")
+        cut = dataclasses.replace(cut, person=keypoints.person)
+        weights = weights_file(keypoints.weights, f"domains.{job.item}.keypoints.weights")
     cropped = job.map(
         _items(raw, catalog, job.memo),
-        partial(make_worker, cut, weights),
+        partial(make_worker, cut, weights, keypoints.trusted),
         settings=(cut, SEARCH_EDGES_PX),
         weights=weights,
         total=len(catalog),
@@ -84,9 +82,9 @@ def _items(raw: Path, catalog: pd.DataFrame, memo: Memo) -> Iterator[Item]:
         yield Item(row.id, (pictures[row.path], labels.get(row.labels, b""), row.labels.encode()))
 
 
-def make_worker(cut: Cut, weights: Path | None) -> Worker:
+def make_worker(cut: Cut, weights: Path | None, trusted: str = "") -> Worker:
     """A worker that gives picture, label map (where there is one) and move."""
-    find_person = person_finder(weights) if weights else None
+    find_person = person_finder(weights, cut.person, trusted) if weights else None
 
     def crop(item: Item) -> Outputs:
         data, labels, name = item.inputs
@@ -103,16 +101,17 @@ def make_worker(cut: Cut, weights: Path | None) -> Worker:
     return PerItem(crop)
 
 
-def person_finder(weights: Path) -> Callable[[Bytes], Found]:
-    """A function that gives the main person of a picture (H, W, 3), and how many others are of comparable size."""
-    from models.detectors.pose import PoseDetector, choose_person
+def person_finder(weights: Path, rule: str = "main", trusted: str = "") -> Callable[[Bytes], Found]:
+    """A function that gives the person of a picture (H, W, 3), and how many others are of comparable size."""
+    from models.detectors.pose import PoseDetector
 
     # One at a time: each size of picture is a batch of its own, and empty places would cost as much as pictures.
-    detectors = [PoseDetector(weights, edge_px=edge_px, batch=1) for edge_px in SEARCH_EDGES_PX]
+    detectors = [PoseDetector(weights, edges_px=[edge], batch=1, trusted=[trusted]) for edge in SEARCH_EDGES_PX]
+    finding = Finding(person=rule)
 
     def find(picture: Bytes) -> Found:
         for detector in detectors:
-            person, others = choose_person(detector.detect([picture])[0], picture.shape[1], picture.shape[0])
+            person, others = finding.choose(detector.detect([picture])[0], picture)
             if person is not None:
                 return person, others
         return None, 0

@@ -1,7 +1,7 @@
 """18 joints of the person in every picture: the annotation that came with it, or else the pose network's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pipeline.run import Job
 from pipeline.shards import ShardReader
 from stages import sheets
 from stages.artifacts import artifact, read_keypoints, sheet, weights_file, write_keypoints
+from stages.finding import Finding
 
 # Pictures are detected this many at a time, the last batch padded: part of the result, so it is no parameter.
 BATCH = 8
@@ -28,45 +29,42 @@ class Accept:
 
     min_joints: int
     max_people: int
+    finding: Finding = field(default_factory=Finding)
 
 
 class Detect:
     """A worker: pictures in, joints or a reason out. The network is loaded once."""
 
-    def __init__(self, weights: Path, accept: Accept, precision: str) -> None:
-        from models.detectors.pose import PoseDetector
-
-        self.detector = PoseDetector(weights, precision=precision)
+    def __init__(self, weights: Path, accept: Accept, trusted: str) -> None:
+        self.detector = accept.finding.detector(weights, trusted)
         self.accept = accept
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
         """`{"joints": 54 float32}` for each picture."""
-        from models.detectors.pose import choose_person
-
         results: list[Result] = []
         pictures = [decode(item.inputs[0]) for item in items]
         for picture, people in zip(pictures, self.detector.detect(pictures), strict=True):
-            height, width = picture.shape[:2]
-            person, others = choose_person(people, width, height)
+            person, others = self.accept.finding.choose(people, picture)
             if person is None:
                 results.append(BadItem("no person was found"))
             elif others + 1 > self.accept.max_people:
                 limit = self.accept.max_people
                 results.append(BadItem(f"{others + 1} people of comparable size (keypoints.max_people: {limit})"))
             else:
-                reason = _missing(person.joints, self.accept.min_joints)
-                results.append(BadItem(reason) if reason else {"joints": person.joints.astype("<f4").tobytes()})
+                joints = self.accept.finding.joints(person)
+                reason = _missing(self.accept.finding.sure(joints), self.accept.min_joints)
+                results.append(BadItem(reason) if reason else {"joints": joints.astype("<f4").tobytes()})
         return results
 
 
-def make_worker(weights: Path, accept: Accept, precision: str = "float32") -> Worker:
+def make_worker(weights: Path, accept: Accept, trusted: str = "") -> Worker:
     """The worker, built in the process that uses it."""
-    return Detect(weights, accept, precision)
+    return Detect(weights, accept, trusted)
 
 
-def _missing(joints: NDArray[np.float32], min_joints: int) -> str:
+def _missing(is_there: NDArray[np.bool_], min_joints: int) -> str:
     """Why these joints do not do, or nothing."""
-    found = int(skeleton.is_present(joints).sum())
+    found = int(is_there.sum())
     return f"only {found} of 18 joints were found (keypoints.min_joints: {min_joints})" if found < min_joints else ""
 
 
@@ -77,18 +75,18 @@ def run(job: Job) -> None:
     annotated = read_keypoints(artifact("crop", job.item, "annotation.parquet")) if settings.use_annotation else {}
     joints, set_aside = {}, []
     for name in sorted(annotated.keys() & set(images)):
-        if reason := _missing(annotated[name], settings.min_joints):
+        if reason := _missing(skeleton.is_present(annotated[name]), settings.min_joints):
             set_aside.append((name, f"annotation: {reason}"))
         else:
             joints[name] = annotated[name]
 
     left = {name: content for name, content in images.contents.items() if name not in annotated}
-    accept = Accept(settings.min_joints, settings.max_people)
+    accept = Accept(settings.min_joints, settings.max_people, Finding.of(settings))
     weights = weights_file(settings.weights, f"domains.{job.item}.keypoints.weights")
     found = job.map(
         (Item(name, (content,)) for name, content in left.items()),
-        partial(make_worker, weights, accept, settings.precision),
-        settings=(BATCH, accept, settings.precision),
+        partial(make_worker, weights, accept, settings.trusted),
+        settings=(BATCH, accept),
         weights=weights,
         batch=BATCH,
         total=len(left),

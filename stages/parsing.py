@@ -1,13 +1,16 @@
 """An eight-label map of every cropped picture: the user's map where there is one, else the parsing network's."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import quarantine
 from pipeline.engine import Item, PerItem, Result, Worker
 from pipeline.errors import BadItem
 from pipeline.memo import Outputs
+from pipeline.params import Parsing
 from pipeline.people import labels
 from pipeline.pictures import decode
 from pipeline.run import Job
@@ -15,17 +18,39 @@ from pipeline.shards import ShardReader, write_shards
 from stages import sheets
 from stages.artifacts import artifact, sheet, weights_file
 
+if TYPE_CHECKING:
+    from models.detectors.parsing import Parser
+
 # Pictures are parsed this many at a time, the last batch padded: part of the result, so it is no parameter.
 BATCH = 8
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What decides which labels the network gives; the defaults are those of params.yaml."""
+
+    vocabulary: str = "ours"
+    precision: str = "float32"
+    edges_px: tuple[int, ...] = (256,)
+    flip_test: bool = False
+
+    @classmethod
+    def of(cls, settings: Parsing) -> "Labelling":
+        """The choices of a domain."""
+        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
+
+    def parser(self, weights: Path) -> "Parser":
+        """The network of `weights`."""
+        from models.detectors.parsing import Parser
+
+        return Parser(weights, **asdict(self))
 
 
 class Parse:
     """A worker: pictures in, indexed PNG out. The network is loaded once."""
 
-    def __init__(self, weights: Path, vocabulary: str, min_person: float, precision: str) -> None:
-        from models.detectors.parsing import Parser
-
-        self.parser = Parser(weights, vocabulary=vocabulary, precision=precision)
+    def __init__(self, weights: Path, labelling: Labelling, min_person: float) -> None:
+        self.parser = labelling.parser(weights)
         self.min_person = min_person
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
@@ -34,9 +59,9 @@ class Parse:
         return [_accepted(found, self.min_person) for found in maps]
 
 
-def make_worker(weights: Path, vocabulary: str, min_person: float, precision: str = "float32") -> Worker:
+def make_worker(weights: Path, labelling: Labelling, min_person: float) -> Worker:
     """The worker, built in the process that uses it."""
-    return Parse(weights, vocabulary, min_person, precision)
+    return Parse(weights, labelling, min_person)
 
 
 def _accepted(found: labels.LabelMap, min_person: float) -> Result:
@@ -70,11 +95,12 @@ def run(job: Job) -> None:
         total=len(maps_given),
     )
     left = {name: content for name, content in images.contents.items() if name not in maps_given}
+    labelling = Labelling.of(settings)
     weights = weights_file(settings.weights, f"domains.{job.item}.parsing.weights")
     found = job.map(
         (Item(name, (content,)) for name, content in left.items()),
-        partial(make_worker, weights, settings.vocabulary, settings.min_person, settings.precision),
-        settings=(BATCH, settings.vocabulary, settings.min_person, settings.precision),
+        partial(make_worker, weights, labelling, settings.min_person),
+        settings=(BATCH, labelling, settings.min_person),
         weights=weights,
         batch=BATCH,
         total=len(left),

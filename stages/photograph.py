@@ -9,12 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from models.data import Batch, Pairs, take
-from models.detectors.parsing import SHIPPED as PARSING_WEIGHTS
-from models.detectors.parsing import Parser
-from models.detectors.pose import SHIPPED as POSE_WEIGHTS
-from models.detectors.pose import Person, PoseDetector, choose_person
-from pipeline import params
-from pipeline.crops import find_move
 from pipeline.errors import BadItem, UserError
 from pipeline.people.edges import draw_edges
 from pipeline.people.labels import BACKGROUND, LABELS, LabelMap
@@ -22,9 +16,7 @@ from pipeline.people.masks import body_mask
 from pipeline.people.skeleton import JOINTS, LEFT_SHOULDER, RIGHT_SHOULDER, Joints, is_present
 from pipeline.pictures import Bytes
 from pipeline.sources.pictures import check_picture
-from stages.artifacts import weights_file
-from stages.crop import Found, person_finder
-from stages.edges import edge_settings
+from stages.looks import Looker, Recipe
 
 # A part that covers less of the picture is a slip of the parser's.
 _SHOWN_SHARE = 0.001
@@ -54,63 +46,18 @@ class Photograph:
         return tuple(int(label) for label in np.flatnonzero(shares >= _SHOWN_SHARE))
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How files are read: the settings of a domain in params.yaml, whose defaults these are."""
-
-    size: tuple[int, int] = (176, 256)  # width, height
-    crop: str | None = None  # None: a picture of `size` as it is, any other cut around its person
-    min_size_px: int = 48
-    max_pixels: int = 60_000_000
-    pose_weights: Path = POSE_WEIGHTS
-    min_joints: int = 6
-    parsing_weights: Path = PARSING_WEIGHTS
-    vocabulary: str = "ours"
-    min_person: float = 0.02
-    edges: Mapping[str, float] = field(default_factory=dict)
-
-    def crop_of(self, picture: Bytes) -> str:
-        """The crop mode of a picture (H, W, 3)."""
-        is_ready = picture.shape[1::-1] == self.size
-        return self.crop or ("resize" if is_ready else "person")
-
-
-def read_recipe(crop: str | None = None) -> Recipe:
-    """The recipe of the domain that is pretrained on; the defaults in a folder without params.yaml."""
-    if not Path("params.yaml").is_file():
-        return Recipe(crop=crop)
-    settings = params.load()
-    name = settings.pretrain_domain
-    domain = settings.domain(name)
-    return Recipe(
-        size=(domain.crop.width, domain.crop.height),
-        crop=crop,
-        min_size_px=domain.ingest.min_size_px,
-        max_pixels=domain.ingest.max_pixels,
-        pose_weights=weights_file(domain.keypoints.weights, f"domains.{name}.keypoints.weights"),
-        min_joints=domain.keypoints.min_joints,
-        parsing_weights=weights_file(domain.parsing.weights, f"domains.{name}.parsing.weights"),
-        vocabulary=domain.parsing.vocabulary,
-        min_person=domain.parsing.min_person,
-        edges=edge_settings(domain.edges),
-    )
-
-
 def read_photographs(paths: Iterable[Path], recipe: Recipe) -> dict[Path, Photograph]:
     """The photograph of every path, each file read once; UserError names the file that does not do and the remedy."""
-    pictures = {path: _open(path, recipe) for path in paths}
-    searched = _search(pictures, recipe)
-    images = {path: _crop(path, picture, recipe, searched.get(path)) for path, picture in pictures.items()}
-    found = _find_people(images, PoseDetector(recipe.pose_weights))
-    maps = Parser(recipe.parsing_weights, vocabulary=recipe.vocabulary).parse(list(images.values()))
+    looker = Looker(recipe)
+    cut = {path: _crop(path, _open(path, recipe), looker) for path in dict.fromkeys(paths)}
     photographs = {}
-    for (path, image), parsing in zip(images.items(), maps, strict=True):
-        if path not in found:
+    seen = looker.see([image for image, _ in cut.values()])
+    for (path, (image, left_out)), found in zip(cut.items(), seen, strict=True):
+        if found.person is None:
             raise UserError(f"{path}: nobody was found; {_REMEDY}")
-        person, others = found[path]
-        if path in searched:
-            others = max(others, searched[path][1])
-        photographs[path] = Photograph(path.name, image, person.joints, parsing, others, recipe.edges)
+        joints = recipe.finding.joints(found.person)
+        others = max(found.others, left_out)
+        photographs[path] = Photograph(path.name, image, joints, found.labels, others, recipe.edges)
         _check(path, photographs[path], recipe)
     return photographs
 
@@ -126,36 +73,17 @@ def _open(path: Path, recipe: Recipe) -> Bytes:
         raise UserError(f"{path}: {bad}; give another picture") from bad
 
 
-def _search(pictures: Mapping[Path, Bytes], recipe: Recipe) -> dict[Path, Found]:
-    """The people to cut out of the pictures that are cut around a person."""
-    wanted = {path: picture for path, picture in pictures.items() if recipe.crop_of(picture) == "person"}
-    find = person_finder(recipe.pose_weights) if wanted else None
-    return {path: find(picture) for path, picture in wanted.items()} if find else {}
-
-
-def _find_people(pictures: Mapping[Path, Bytes], detector: PoseDetector) -> dict[Path, tuple[Person, int]]:
-    """The main person of each picture that shows one, and how many others are of comparable size."""
-    chosen = {}
-    found = detector.detect(list(pictures.values()))
-    for (path, picture), people in zip(pictures.items(), found, strict=True):
-        person, others = choose_person(people, picture.shape[1], picture.shape[0])
-        if person is not None:
-            chosen[path] = person, others
-    return chosen
-
-
-def _crop(path: Path, picture: Bytes, recipe: Recipe, found: Found | None) -> Bytes:
-    mode, original = recipe.crop_of(picture), (picture.shape[1], picture.shape[0])
-    person = found[0] if found else None
+def _crop(path: Path, picture: Bytes, looker: Looker) -> tuple[Bytes, int]:
     try:
-        return find_move(mode, original, recipe.size, box=person.box if person else None).picture(picture)
+        move, others = looker.cut(picture)
     except BadItem as bad:
-        raise UserError(f"{path}: --crop {mode}: {bad}; {_REMEDY}") from bad
+        raise UserError(f"{path}: --crop {looker.recipe.crop_of(picture)}: {bad}; {_REMEDY}") from bad
+    return move.picture(picture), others
 
 
 def _check(path: Path, photograph: Photograph, recipe: Recipe) -> None:
     there = is_present(photograph.joints)
-    if there.sum() < recipe.min_joints:
+    if recipe.finding.sure(photograph.joints).sum() < recipe.min_joints:
         least = f"{recipe.min_joints} are the least"
         raise UserError(f"{path}: only {there.sum()} of {len(JOINTS)} joints were found ({least}); {_REMEDY}")
     if not there[[LEFT_SHOULDER, RIGHT_SHOULDER]].any():

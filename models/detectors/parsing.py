@@ -41,8 +41,9 @@ class Parser:
 
     `weights` is a safetensors file of ours, or of any network of segmentation_models_pytorch with its `config.json` (or
     `<name>.json`) beside it; `mean` and `std` there are ImageNet's unless given, `reduce` is 1. Pictures are scaled to
-    `edge_px` on the longer side for the network, `batch` at a time; in float32 or bfloat16 (`precision`) on the CPU: a
-    picture's labels depend on nothing but the picture. ValueError names the file that does not fit.
+    each of `edges_px` on the longer side for the network, `batch` at a time; in float32 or bfloat16 (`precision`) on
+    the CPU; with `flip_test` it sees their mirror images too, and the mean of its answers counts. A picture's labels
+    depend on nothing but the picture. ValueError names the file that does not fit.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Parser:
         vocabulary: str = "ours",
         threads: int = 1,
         batch: int = 4,
-        edge_px: int = 256,
+        edges_px: Sequence[int] = (256,),
+        flip_test: bool = False,
         precision: str = "float32",
     ) -> None:
         if vocabulary not in labels.MERGE:
             raise ValueError(f"vocabulary '{vocabulary}' is not one of {', '.join(labels.MERGE)}")
-        self.vocabulary, self.threads, self.batch, self.edge_px = vocabulary, threads, batch, edge_px
+        self.vocabulary, self.threads, self.batch = vocabulary, threads, batch
+        self.edges_px, self.flip_test = tuple(edges_px), flip_test
         path = Path(weights)
         tensors, description = storage.read(path)
         classes, expected = description.get("classes"), len(labels.MERGE[vocabulary])
@@ -78,17 +81,41 @@ class Parser:
 
     def parse(self, pictures: Sequence[Picture]) -> list[labels.LabelMap]:
         """One map (H, W) uint8 of labels 0..7 for each RGB picture (H, W, 3) uint8, of the picture's size."""
-        scaled = [fit_edge(picture, self.edge_px) for picture in pictures]
+        scaled = [[fit_edge(picture, edge_px) for edge_px in self.edges_px] for picture in pictures]
         maps: list[labels.LabelMap] = [np.zeros((0, 0), np.uint8)] * len(pictures)
         with torch_threads(self.threads), torch.inference_mode():
-            for positions in same_size_batches([picture.shape for picture in scaled], self.batch):
-                images = [torch.from_numpy(np.array(scaled[i])).permute(2, 0, 1).float() for i in positions]
-                scores = scores_of(self._network, (fill(images, self.batch) - self._mean) / self._std, self._reduce)
-                for position, found in zip(positions, scores.argmax(dim=1).numpy().astype(np.uint8), strict=False):
+            for positions in same_size_batches(
+                [sum((each.shape for each in looks), ()) for looks in scaled], self.batch
+            ):
+                for position, found in zip(positions, self._label([scaled[i] for i in positions]), strict=True):
                     height, width = pictures[position].shape[:2]
-                    sized = Image.fromarray(found).resize((width, height), Image.Resampling.NEAREST)
-                    maps[position] = labels.merge(np.asarray(sized), self.vocabulary)
+                    maps[position] = np.array(Image.fromarray(found).resize((width, height), Image.Resampling.NEAREST))
         return maps
+
+    def _label(self, pictures: list[list[Picture]]) -> list[labels.LabelMap]:
+        """The map of each picture, at the first of the sizes that it is given in."""
+        scales = [self._scores(list(scale)) for scale in zip(*pictures, strict=True)]
+        if self.flip_test:
+            mirrored = ([each[:, ::-1] for each in scale] for scale in zip(*pictures, strict=True))
+            scales += [self._scores(scale).flip(-1) for scale in mirrored]
+        if len(scales) == 1:
+            found = scales[0].argmax(dim=1).numpy().astype(np.uint8)
+            return list(labels.merge(found, self.vocabulary))[: len(pictures)]
+        size = scales[0].shape[2:]
+        shares = sum(functional.interpolate(self._shares(scores), size=size, mode="bilinear") for scores in scales)
+        return list(torch.as_tensor(shares).argmax(dim=1).numpy().astype(np.uint8))[: len(pictures)]
+
+    def _shares(self, scores: Tensor) -> Tensor:
+        """(B, 8, h, w): what the network gives each of our labels, 1 in all; they know no left and right."""
+        table = torch.tensor(labels.MERGE[self.vocabulary])
+        return scores.new_zeros(len(scores), len(labels.LABELS), *scores.shape[2:]).index_add(
+            1, table, scores.softmax(dim=1)
+        )
+
+    def _scores(self, pictures: list[Picture]) -> Tensor:
+        """(batch, classes, h, w) scores for at most `batch` pictures (h, w, 3) of one size."""
+        images = [torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() for picture in pictures]
+        return scores_of(self._network, (fill(images, self.batch) - self._mean) / self._std, self._reduce)
 
 
 def build(description: dict[str, Any]) -> nn.Module:

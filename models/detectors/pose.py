@@ -1,23 +1,22 @@
 """Key points of people in pictures, by openpifpaf's Predictor."""
 
-import contextlib
-import itertools
-import logging
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openpifpaf
 import torch
+from numpy.typing import NDArray
 from openpifpaf.network import model_migration, nets
 from PIL import Image
 from torch import nn
 
 from models.detectors import posenet, storage
 from models.detectors.batches import Bfloat16, Picture, fill, fit_edge, fused, same_size_batches, torch_threads
+from models.detectors.decoder import Decoding, decoder_settings, make_predictor
+from models.detectors.mirror import Mirrored
 from pipeline.errors import UserError
 from pipeline.people import skeleton
 
@@ -43,22 +42,6 @@ class Person:
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """Thresholds of openpifpaf's decoder (its option names, scores in 0..1).
-
-    Lower than openpifpaf's own: its defaults are for crowds, where a doubtful joint is better left out. On held-out
-    rendered people these find 97 to 99 % of the seen joints instead of 90 to 97 %, and hardly any that are not there.
-    """
-
-    seed_threshold: float = 0.15
-    keypoint_threshold: float = 0.02
-    keypoint_threshold_rel: float = 0.0
-    instance_threshold: float = 0.15
-    cif_th: float = 0.03
-    caf_th: float = 0.01
-
-
 # A person with at least this score needs no second look; the second look's thresholds.
 CERTAIN_SCORE = 0.5
 BOLD = Decoding(seed_threshold=0.05, instance_threshold=0.14, cif_th=0.02, caf_th=0.05)
@@ -68,9 +51,10 @@ class PoseDetector:
     """Finds people with the network in `weights`.
 
     `weights` is a safetensors file of ours, or a checkpoint of openpifpaf (`.pkl`) whose SHA-256 is in `trusted`.
-    Pictures are scaled to `edge_px` on the longer side for the network, `batch` at a time; results are in pixels of the
-    pictures given. A picture's result depends on nothing but the picture. `precision` is `float32`; `fused`, also
-    float32, with other last bits: twice as fast, and one joint in some thousand moves by 1/64 px; or `bfloat16`.
+    Pictures are scaled to each of `edges_px` on the longer side for the network, `batch` at a time; with `flip_test` it
+    sees their mirror images too. Results are in pixels of the pictures given. A picture's result depends on nothing but
+    the picture. `precision` is `float32`; `fused`, also float32, with other last bits: twice as fast, and one joint in
+    some thousand moves by 1/64 px; or `bfloat16`.
     """
 
     def __init__(
@@ -79,17 +63,19 @@ class PoseDetector:
         *,
         threads: int = 1,
         batch: int | None = None,
-        edge_px: int = 256,
+        edges_px: Sequence[int] = (256,),
+        flip_test: bool = False,
         precision: str = "float32",
         decoding: Decoding | None = None,
         trusted: Collection[str] = (),
     ) -> None:
         # More at once would not fit into a core's cache.
         self.batch = batch or (2 if precision == "float32" else 4)
-        self.threads, self.edge_px = threads, edge_px
+        self.threads, self.edges_px = threads, tuple(edges_px)
         self.decoding = decoding or Decoding()
-        self._predictor = _predictor(_load(Path(weights), trusted))
-        self._predictor.model = _prepared(self._predictor.model, precision)
+        self._predictor = make_predictor(_load(Path(weights), trusted))
+        network = _prepared(self._predictor.model, precision)
+        self._predictor.model = Mirrored(network, self._predictor.model_cpu.head_metas) if flip_test else network
 
     def detect(self, pictures: Sequence[Picture]) -> list[list[Person]]:
         """The people in each RGB picture (H, W, 3) uint8, best score first; an empty list where nobody is found.
@@ -107,10 +93,14 @@ class PoseDetector:
         return found
 
     def _look(self, pictures: Sequence[Picture], decoding: Decoding) -> list[list[Person]]:
-        scaled = [fit_edge(picture, self.edge_px) for picture in pictures]
+        looks = [self._look_at(pictures, edge_px, decoding) for edge_px in self.edges_px]
+        return [merge_looks(found) for found in zip(*looks, strict=True)]
+
+    def _look_at(self, pictures: Sequence[Picture], edge_px: int, decoding: Decoding) -> list[list[Person]]:
+        scaled = [fit_edge(picture, edge_px) for picture in pictures]
         ready = [self._predictor.preprocess(Image.fromarray(picture), [], {}) for picture in scaled]
         found: list[list[Person]] = [[] for _ in pictures]
-        with torch_threads(self.threads), _decoder_settings(decoding):
+        with torch_threads(self.threads), decoder_settings(decoding):
             for positions in same_size_batches([tuple(item[0].shape) for item in ready], self.batch):
                 images = fill([ready[i][0] for i in positions], self.batch)
                 rest = self.batch - len(positions)
@@ -148,30 +138,73 @@ def _unframed(person: Person, picture: Picture) -> Person:
 
 
 def choose_person(
-    people: Sequence[Person], width: int, height: int, *, comparable: float = 0.4
+    people: Sequence[Person], width: int, height: int, *, rule: str = "main", comparable: float = 0.4
 ) -> tuple[Person | None, int]:
-    """The main person, and how many others are of comparable size; (None, 0) where there is nobody.
+    """The person that `rule` (a key of RULES) prefers, and how many others are of comparable size; (None, 0): nobody.
 
-    The main person is the largest, distance from the middle of the picture counting against it (by half at a corner).
-    Another is comparable when both its box and its score have more than `comparable` of the main person's and less than
+    Another is comparable when both its box and its score have more than `comparable` of the chosen one's and less than
     half of its box is shared: a second skeleton inside the first is the same body, seen twice.
     """
     if not people:
         return None, 0
-
-    def weight(person: Person) -> float:
-        x, y = (person.box[0] + person.box[2]) / 2, (person.box[1] + person.box[3]) / 2
-        away = math.hypot(x - (width - 1) / 2, y - (height - 1) / 2) / (math.hypot(width, height) / 2)
-        return person.area * person.score * (1 - 0.5 * min(1.0, away))
-
-    main = max(people, key=weight)
-    others = (person for person in people if person is not main)
-    return main, sum(
-        person.area > comparable * main.area
-        and person.score > comparable * main.score
-        and _shared_area(person, main) < 0.5 * min(person.area, main.area)
+    weight = RULES[rule]
+    chosen = max(people, key=lambda person: weight(person, _away_from_middle(person, width, height)))
+    others = (person for person in people if person is not chosen)
+    return chosen, sum(
+        person.area > comparable * chosen.area
+        and person.score > comparable * chosen.score
+        and not _is_same_body(person, chosen)
         for person in others
     )
+
+
+# What is largest for the person that is chosen, from the person and the distance 0..1 from the picture's middle. The
+# score counts always: a doubtful shape is seldom who is meant.
+RULES: dict[str, Callable[[Person, float], float]] = {
+    "main": lambda person, away: person.area * person.score * (1 - 0.5 * away),
+    "largest": lambda person, away: person.area * person.score,
+    "central": lambda person, away: (1 - away) * person.score,
+}
+
+
+def _away_from_middle(person: Person, width: int, height: int) -> float:
+    """How far the middle of the box is from the picture's: 0, 1 at a corner."""
+    x, y = (person.box[0] + person.box[2]) / 2, (person.box[1] + person.box[3]) / 2
+    return min(1.0, math.hypot(x - (width - 1) / 2, y - (height - 1) / 2) / (math.hypot(width, height) / 2))
+
+
+def merge_looks(looks: Sequence[list[Person]]) -> list[Person]:
+    """The people of several looks at one picture, each once, best score first; one look stays what it is.
+
+    A joint seen at one place in two looks lies between them by their scores; otherwise the surer look is believed.
+    """
+    if len(looks) == 1:
+        return looks[0]
+    merged: list[Person] = []
+    for person in (person for people in looks for person in people):
+        shared = [_shared_area(person, other) / max(person.area, other.area, 1e-6) for other in merged]
+        if max(shared, default=0.0) < 0.5:
+            merged.append(person)
+        else:
+            place = shared.index(max(shared))
+            merged[place] = _join(merged[place], person)
+    return sorted(merged, key=lambda person: (-person.score, person.box))
+
+
+def _join(one: Person, other: Person) -> Person:
+    """One person of two looks at the same body; places nearer than a tenth of its length are one."""
+    a, b = one.joints, other.joints
+    reach = max(one.box[2] - one.box[0], one.box[3] - one.box[1]) / 10
+    near = skeleton.is_present(a) & skeleton.is_present(b) & (np.linalg.norm((a - b)[:, :2], axis=1) < reach)
+    share = a[:, 2:] / np.maximum(a[:, 2:] + b[:, 2:], 1e-6)
+    joints = np.where(a[:, 2:] >= b[:, 2:], a, b)
+    joints[:, :2] = np.where(near[:, None], share * a[:, :2] + (1 - share) * b[:, :2], joints[:, :2])
+    sure = one if one.score >= other.score else other
+    return Person(_on_grid(joints), sure.score, sure.box)
+
+
+def _is_same_body(one: Person, other: Person) -> bool:
+    return _shared_area(one, other) >= 0.5 * min(one.area, other.area)
 
 
 def _shared_area(one: Person, other: Person) -> float:
@@ -191,11 +224,15 @@ def _people(annotations: list[Any], scaled: Picture, picture: Picture) -> list[P
         corners = np.array([x, y, x + box_width, y + box_height], np.float64) * (scale * 2)
         corners = np.clip(corners, 0, [width - 1, height - 1] * 2)
         if skeleton.is_present(joints).any():
-            grid = np.array([GRID_PX, GRID_PX, GRID_SCORE], np.float32)
             x0, y0, x1, y1 = (float(value) for value in np.round(corners * GRID_PX) / GRID_PX)
             score = round(float(annotation.score) * GRID_SCORE) / GRID_SCORE
-            people.append(Person((np.round(joints * grid) / grid).astype(np.float32), score, (x0, y0, x1, y1)))
+            people.append(Person(_on_grid(joints), score, (x0, y0, x1, y1)))
     return sorted(people, key=lambda person: (-person.score, person.box))
+
+
+def _on_grid(joints: NDArray[np.floating]) -> skeleton.Joints:
+    grid = np.array([GRID_PX, GRID_PX, GRID_SCORE], np.float32)
+    return (np.round(joints * grid) / grid).astype(np.float32)
 
 
 def _load(path: Path, trusted: Collection[str]) -> nets.Shell:
@@ -218,83 +255,3 @@ def _prepared(network: nn.Module, precision: str) -> nn.Module:
     if precision == "float32":
         return network.to(memory_format=torch.channels_last)
     return Bfloat16(fused(network)) if precision == "bfloat16" else fused(network)
-
-
-class _FreshDecoder(openpifpaf.decoder.CifCaf):
-    """Decodes every picture as if it were the first.
-
-    openpifpaf's decoder keeps one buffer and adds each picture's scores on top of the last one's, a whole number
-    higher: the last digits of a float32 depend on how many pictures came before.
-    """
-
-    def __call__(self, fields: Any, initial_annotations: Any = None) -> list[Any]:
-        bones = torch.tensor(self.caf_metas[0].skeleton) - 1
-        self.cpp_decoder = torch.classes.openpifpaf_decoder.CifCaf(len(self.cif_metas[0].keypoints), bones)
-        people: list[Any] = super().__call__(fields, initial_annotations)
-        return people
-
-
-class _CpuPredictor(openpifpaf.Predictor):
-    """openpifpaf configures its classes; settings on a class of our own are out of everybody else's reach."""
-
-    device = torch.device("cpu")
-    batch_size = 1
-    loader_workers = 0
-    long_edge = None
-    fast_rescaling = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        metas = self.model_cpu.head_metas
-        kinds = openpifpaf.headmeta
-        cif, caf = next(
-            (a, b) for a, b in itertools.pairwise(metas) if isinstance(a, kinds.Cif) and isinstance(b, kinds.Caf)
-        )
-        self.processor = _FreshDecoder([cif], [caf])
-
-
-def _predictor(network: nets.Shell) -> openpifpaf.Predictor:
-    """A Predictor of the given network: it would only take the name of a checkpoint."""
-    factory = openpifpaf.network.Factory
-    # Both sides of it, Python and C++, report every picture.
-    logging.getLogger("openpifpaf").setLevel(logging.WARNING)
-    torch.ops.openpifpaf.set_quiet(True)
-    with _attributes(factory, base_name=None, checkpoint=None, from_checkpoint=lambda self: (network, 0)):
-        return _CpuPredictor()
-
-
-@contextlib.contextmanager
-def _attributes(owner: type, **values: Any) -> Iterator[None]:
-    """Class attributes set to `values`, and put back."""
-    before = {name: owner.__dict__[name] for name in values}
-    for name, value in values.items():
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(owner, name, value)
-
-
-@contextlib.contextmanager
-def _decoder_settings(decoding: Decoding) -> Iterator[None]:
-    """The decoder's thresholds, which are static members of its C++ classes, set and put back."""
-    parts = openpifpaf.decoder.utils
-    cifcaf = torch.classes.openpifpaf_decoder.CifCaf
-    owners = {
-        "seed_threshold": [(parts.CifSeeds, "threshold")],
-        "keypoint_threshold": [(cifcaf, "keypoint_threshold"), (parts.nms.Keypoints, "keypoint_threshold")],
-        "keypoint_threshold_rel": [(cifcaf, "keypoint_threshold_rel")],
-        "instance_threshold": [(parts.nms.Keypoints, "instance_threshold")],
-        "cif_th": [(parts.CifHr, "threshold")],
-        "caf_th": [(parts.CafScored, "default_score_th")],
-    }
-    before = {(owner, name): getattr(owner, f"get_{name}")() for pairs in owners.values() for owner, name in pairs}
-    for field in fields(decoding):
-        for owner, name in owners[field.name]:
-            getattr(owner, f"set_{name}")(getattr(decoding, field.name))
-    try:
-        yield
-    finally:
-        for (owner, name), value in before.items():
-            getattr(owner, f"set_{name}")(value)

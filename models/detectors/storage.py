@@ -69,7 +69,7 @@ def read_pickle(path: Path, trusted: Collection[str]) -> Any:
     if digest not in trusted:
         raise UserError(
             f"{path}: a pickle can run any code when it is loaded, and its SHA-256 {digest} is not listed as trusted. "
-            "If this is the hash that its publisher gives, list it; otherwise use a .safetensors file"
+            "If its publisher gives this hash, list it (keypoints.trusted); otherwise use a .safetensors file"
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=False)

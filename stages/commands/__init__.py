@@ -18,6 +18,7 @@ Examples:
   dvc repro                                                    make everything, then open data/report/index.html
   posewright inspect pack --domain source --item p03_2         everything known about one picture, as a PNG
   posewright inspect keypoints --domain target --item mage_run
+  posewright detect holiday --out found                        joints and label maps of any folder of pictures
   posewright transfer --person anna.jpg --pose bert.jpg        Anna in Bert's pose, from any two photographs
 
 Run it from the project's root, where params.yaml stands. `posewright COMMAND --help` says more.

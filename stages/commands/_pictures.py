@@ -100,7 +100,8 @@ def look_at(paths: Iterable[Path], crop: str | None) -> "dict[Path, Photograph]"
     """The photographs by path; tells what was found in each."""
     from pipeline.people.labels import BACKGROUND
     from pipeline.people.skeleton import is_present
-    from stages.photograph import read_photographs, read_recipe
+    from stages.looks import read_recipe
+    from stages.photograph import read_photographs
 
     say("looking at the pictures ...")
     photographs = read_photographs(paths, read_recipe(crop))

@@ -24,7 +24,8 @@ from pipeline.people.labels import FACE, HAIR, LABELS, PANTS, SKIRT, UPPER_CLOTH
 from pipeline.pictures import decode
 from pipeline.render import plan, render
 from stages import checkpoints, commands, crop, keypoints, parsing
-from stages.photograph import Recipe, make_batch, read_photographs, read_recipe
+from stages.looks import Recipe, read_recipe
+from stages.photograph import make_batch, read_photographs
 
 REAL = ROOT.parent / "shared" / "realdata"
 SMALL = {
@@ -119,11 +120,11 @@ def test_the_same_call_gives_the_same_bytes(album):
 def test_a_photograph_is_what_the_stages_make_of_it(album):
     photograph = read_photographs([Path("dora.jpg")], Recipe())[Path("dora.jpg")]
     recipe = Recipe()
-    cut = crop.Cut("person", recipe.size, recipe.min_size_px, recipe.max_pixels, recipe.vocabulary)
+    cut = crop.Cut("person", recipe.size, recipe.min_size_px, recipe.max_pixels, "ours")
     [cropped] = crop.make_worker(cut, recipe.pose_weights)([Item("dora", (Path("dora.jpg").read_bytes(), b"", b""))])
     item = Item("dora", (cropped["image"],))
     [joints] = keypoints.make_worker(recipe.pose_weights, keypoints.Accept(6, 1))([item])
-    [parsed] = parsing.make_worker(recipe.parsing_weights, "ours", 0.02)([item])
+    [parsed] = parsing.make_worker(recipe.parsing_weights, parsing.Labelling(), 0.02)([item])
     assert np.array_equal(photograph.image, decode(cropped["image"]))
     assert np.array_equal(photograph.joints.ravel(), np.frombuffer(joints["joints"], "<f4"))
     assert np.array_equal(photograph.parsing, labels.from_png(parsed["labels"]))

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from models.detectors import parsing, storage
 from models.detectors.parsing import Parser
 from models.metrics import extraction
+from pipeline.people import labels
 
 
 def test_unseen_rendered_people_are_labelled(parser, unseen):
@@ -91,3 +92,39 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path):
         Parser(wrong)
     with pytest.raises(ValueError, match="has no such network: Vnet"):
         parsing.build({"_model_class": "Vnet", "encoder_name": "mobileone_s0", "classes": 8})
+
+
+def test_with_its_mirror_image_a_picture_and_its_mirror_image_give_mirrored_labels(parser, unseen):
+    both = Parser(flip_test=True)
+    mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in unseen.images[:2]]
+    for there, turned in zip(both.parse(unseen.images[:2]), both.parse(mirrored), strict=True):
+        assert (there == turned[:, ::-1]).mean() > 0.999
+    alone = zip(parser.parse(unseen.images[:2]), parser.parse(mirrored), strict=True)
+    assert all((there == turned[:, ::-1]).mean() < 0.999 for there, turned in alone)
+
+
+def test_several_scales_and_mirror_images_still_label_people(unseen):
+    several = Parser(edges_px=(256, 320), flip_test=True)
+    together = several.parse(unseen.images)
+    assert all(
+        np.array_equal(several.parse([image])[0], each) for image, each in zip(unseen.images, together, strict=True)
+    )
+    true = [figure.labels for figure in unseen.figures]
+    assert extraction.score_labels(together, true, [figure.person for figure in unseen.figures])["value"] >= 0.75
+
+
+def test_labels_of_both_sides_count_as_one_when_mirrored(tmp_path: Path):
+    """Pixels are a face with 39 %, a left arm with 33 % and a right arm with 28 %: with both sides in one, an arm."""
+    weights, description = storage.read(parsing.SHIPPED)
+    head = {name: value for name, value in weights.items() if name.startswith("segmentation_head")}
+    for name, value in head.items():
+        shape = (len(labels.MERGE["lip"]), *value.shape[1:])
+        weights[name] = torch.zeros(shape)
+    bias = next(name for name in head if name.endswith("bias"))
+    weights[bias][14], weights[bias][15], weights[bias][13] = (float(np.log(p)) for p in (0.30, 0.25, 0.35))
+    weights[bias][[n for n in range(20) if n not in (13, 14, 15)]] = -20.0
+    path = tmp_path / "sides.safetensors"
+    storage.save(path, weights, description | {"classes": 20})
+    picture = [np.full((256, 176, 3), 100, np.uint8)]
+    assert (Parser(path, vocabulary="lip").parse(picture)[0] == labels.FACE).all()
+    assert (Parser(path, vocabulary="lip", flip_test=True).parse(picture)[0] == labels.ARM).all()

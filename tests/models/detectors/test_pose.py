@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.detectors import posenet, storage, train_pose
-from models.detectors.pose import Decoding, Person, PoseDetector, choose_person
+from models.detectors.pose import Decoding, Person, PoseDetector, choose_person, merge_looks
 from pipeline.people import boxes, skeleton
 
 
@@ -169,3 +169,66 @@ def test_the_largest_and_most_central_person_is_chosen():
     # Nor is a second skeleton on the same body.
     assert choose_person([middle, person(70, 20, 125, 230)], 176, 256) == (middle, 0)
     assert choose_person([], 176, 256) == (None, 0)
+
+
+def test_of_several_the_rule_decides():
+    large, middle = person(0, 20, 80, 250), person(75, 80, 105, 180)
+    doubtful = person(84, 120, 92, 130, score=0.05)
+    people = [large, middle, doubtful]
+    assert choose_person(people, 176, 256, rule="largest")[0] is large
+    assert choose_person(people, 176, 256, rule="main")[0] is large
+    assert choose_person(people, 176, 256, rule="central")[0] is middle
+    # Nearly as large, and central: that is the main person, though not the largest.
+    nearly = person(52, 20, 124, 250)
+    assert choose_person([large, nearly], 176, 256, rule="main") == (nearly, 1)
+    assert choose_person([large, nearly], 176, 256, rule="largest") == (large, 1)
+
+
+def test_with_its_mirror_image_a_picture_and_its_mirror_image_give_mirrored_joints(unseen):
+    plain, both = PoseDetector(), PoseDetector(flip_test=True)
+    # 177 wide, the network's own width: nothing is padded, so that mirror images are seen alike.
+    pictures = [np.pad(image[:, :177], ((0, 0), (0, 1), (0, 0)), mode="edge") for image in unseen.images[:3]]
+    mirrored = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
+
+    def joints(detector, images):
+        return np.stack([people[0].joints for people in detector.detect(images)])
+
+    there, turned = joints(both, pictures), skeleton.flip(joints(both, mirrored), 177)
+    assert np.array_equal(skeleton.is_present(there), skeleton.is_present(turned))
+    assert np.abs(there - turned)[..., :2].max() <= 2 / 64
+    # Alone, the network does not treat both alike.
+    assert np.abs(joints(plain, pictures) - skeleton.flip(joints(plain, mirrored), 177))[..., :2].max() > 0.5
+    assert not np.array_equal(there, joints(plain, pictures))
+    assert boxes.pckh(there, np.stack(unseen.seen)[:3]) >= 0.85
+
+
+def test_several_scales_agree_with_each(unseen, detector):
+    several = PoseDetector(edges_px=(256, 320))
+    alone = several.detect(unseen.images[:2])
+    assert same(alone, several.detect(unseen.images)[:2])
+    first, second = detector.detect(unseen.images[:2]), PoseDetector(edges_px=(320,)).detect(unseen.images[:2])
+    for merged, one, other in zip(alone, first, second, strict=True):
+        assert len(merged) == 1
+        low, high = (which(one[0].joints, other[0].joints) for which in (np.minimum, np.maximum))
+        there = skeleton.is_present(one[0].joints) & skeleton.is_present(other[0].joints)
+        assert there.sum() > 10
+        assert (merged[0].joints[there] >= low[there]).all()
+        assert (merged[0].joints[there] <= high[there]).all()
+        found = skeleton.is_present(one[0].joints) | skeleton.is_present(other[0].joints)
+        assert np.array_equal(skeleton.is_present(merged[0].joints), found)
+
+
+def test_looks_are_merged_by_score_and_place():
+    def seen(x: float, score: float, box: tuple[float, float, float, float] = (0, 0, 100, 200)) -> Person:
+        joints = skeleton.empty()
+        joints[0] = x, 10, score
+        return Person(joints, score, box)
+
+    one, other, elsewhere = seen(40, 0.75), seen(48, 0.25), seen(90, 0.5)
+    assert merge_looks([[one]]) == [one]
+    (near,) = merge_looks([[one], [other]])
+    assert (*near.joints[0], near.score) == (42, 10, 0.75, 0.75)  # three quarters of the way to the surer one
+    (far,) = merge_looks([[other], [elsewhere]])  # a quarter of the body away: the surer one alone
+    assert (*far.joints[0], far.score) == (90, 10, 0.5, 0.5)
+    child = seen(20, 0.5, box=(0, 100, 40, 200))
+    assert len(merge_looks([[one], [child]])) == 2
