@@ -12,7 +12,7 @@ from pipeline.people.skeleton import LEFT_ANKLE, LEFT_KNEE, RIGHT_ANKLE, RIGHT_K
 COUNT = 6
 _LEGS = [RIGHT_KNEE, LEFT_KNEE, RIGHT_ANKLE, LEFT_ANKLE]
 # Upper clothes whose mean colours differ by this share of the levels do not look the same from both sides.
-_OTHER_COLOURS = 0.1
+_OTHER_COLOURS = 0.15
 _FEWEST_PIXELS = 50
 
 
