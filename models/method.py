@@ -23,7 +23,7 @@ from models.data import Batch
 from models.settings import SettingsError, read_settings
 
 # Name of a system -> its class, imported when it is asked for.
-METHODS = {"adgan": "models.adgan:Adgan"}
+METHODS = {"adgan": "models.adgan:Adgan", "scagan": "models.scagan:Scagan"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,6 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type]
-    phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.
@@ -77,6 +76,11 @@ class Method(nn.Module, ABC):
     def __init__(self, settings: Any) -> None:
         super().__init__()
         self.settings = settings
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The stretches of the training; they may depend on the settings and on what learns."""
+        return (Phase("train"),)
 
     def read_frozen(self) -> None:
         """Read the weights that never learn from their own files; a saved system brings them along."""
@@ -107,7 +111,7 @@ class Method(nn.Module, ABC):
     @torch.no_grad()
     def part_codes(self, batch: Batch) -> Tensor:
         """(B, K, S) codes of the source persons' eight parts, in eval mode, for `generate`."""
-        with _evaluating(self):
+        with evaluating(self):
             return self.encode(batch.scaled(self.settings.scale)).float()
 
     @torch.no_grad()
@@ -117,7 +121,7 @@ class Method(nn.Module, ABC):
         With `codes_BKS` these are drawn instead of the source persons.
         """
         small = batch.scaled(self.settings.scale)
-        with _evaluating(self):
+        with evaluating(self):
             image = (self.draw(small) if codes_BKS is None else self.decode(small, codes_BKS)).float()
         if image.shape[-2:] == batch.size:
             return image
@@ -136,7 +140,8 @@ class Method(nn.Module, ABC):
 
 
 @contextlib.contextmanager
-def _evaluating(method: Method) -> Iterator[None]:
+def evaluating(method: Method) -> Iterator[None]:
+    """Put `method` in eval mode for a while."""
     was_training = method.training
     method.eval()
     try:
