@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import ConvBlock, InstanceNorm, instance_norm, scaled
+from models.blocks import instance_norm, scaled
 from models.data import Batch, one_hot, pose_maps
 from models.discriminators import ResidualDiscriminator
 from models.edge_crops import crop_joints, crop_joints_as_original
@@ -129,36 +129,50 @@ class _PlainResidual(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """(B, 3, H, W) pictures -> (B, C, H/32, W/32): a map of styles, where the source has them."""
+    """(B, 3, H, W) pictures -> (B, C, h, w): a map of styles, where the source has them; 8x6 from 256x176.
 
-    def __init__(self, width: float, norm: str) -> None:
+    Each of the last five blocks halves the size, as published; with `keeps_rows` only while the map has more than eight
+    rows, so that smaller pictures have as fine a map.
+    """
+
+    def __init__(self, width: float, norm: str, *, keeps_rows: bool = True) -> None:
         super().__init__()
         channels = [scaled(number, width) for number in (64, 128, 256, 512, 512, 512)]
-        self.head_0 = _StyleBlock(3, channels[0], 7, 1, norm)
+        self.least_rows = _START[0] if keeps_rows else 0
+        self.head_0 = _StyleBlock(3, channels[0], 7, norm)
         for number, (inputs, outputs) in enumerate(itertools.pairwise(channels)):
-            self.add_module(f"down_{number}", _StyleBlock(inputs, outputs, 3, 2, norm))
+            self.add_module(f"down_{number}", _StyleBlock(inputs, outputs, 3, norm))
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        """(B, C, h, w), h and w rounded up; a side below 33 px is enlarged, as reflection needs two pixels."""
-        least = 2**_RUNGS + 1
-        if min(image_B3HW.shape[2:]) < least:
-            height, width = (max(side, least) for side in image_B3HW.shape[2:])
-            image_B3HW = F.interpolate(image_B3HW, (height, width), mode="bilinear", align_corners=False)
-        for block in self.children():
-            image_B3HW = block(image_B3HW)
-        return image_B3HW
+        """(B, C, h, w), sizes rounded up."""
+        head, *downs = self.children()
+        x = head(image_B3HW, 1)
+        for down in downs:
+            x = down(x, 2 if x.shape[2] > self.least_rows else 1)
+        return x
 
 
 class _StyleBlock(nn.Module):
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm: str) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, norm: str) -> None:
         super().__init__()
-        norms = {"none": nn.Identity, "batch": lambda: nn.BatchNorm2d(outputs), "instance": InstanceNorm}
-        self.conv1 = ConvBlock(inputs, outputs, kernel, stride=stride, norm=norms[norm]())
-        self.conv2 = ConvBlock(outputs, outputs, 3, norm=norms[norm]())
-        self.skip = ConvBlock(inputs, outputs, kernel, stride=stride, norm=norms[norm]())
+        self.conv1 = _StyleLayer(inputs, outputs, kernel, norm)
+        self.conv2 = _StyleLayer(outputs, outputs, 3, norm)
+        self.skip = _StyleLayer(inputs, outputs, kernel, norm)
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return self.conv2(self.conv1(x_BCHW)) + self.skip(x_BCHW)
+    def forward(self, x_BCHW: Tensor, stride: int) -> Tensor:
+        return self.conv2(self.conv1(x_BCHW, stride), 1) + self.skip(x_BCHW, stride)
+
+
+class _StyleLayer(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, norm: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel)
+        self.norm = {"none": nn.Identity, "batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}[norm](outputs)
+
+    def forward(self, x_BCHW: Tensor, stride: int) -> Tensor:
+        pad = self.conv.kernel_size[0] // 2
+        x_BCHW = F.pad(x_BCHW, (pad,) * 4, mode="reflect")
+        return F.relu(self.norm(F.conv2d(x_BCHW, self.conv.weight, self.conv.bias, stride)))
 
 
 class Spade(nn.Module):
@@ -286,7 +300,7 @@ class Generator(nn.Module):
         if has_prior:
             # The names of the published checkpoint's entries.
             self.edge_generator = nn.ModuleDict({"model_edge": PriorTransfer(width=width, contents=contents)})
-        self.enc_style = StyleEncoder(width, encoder_norm)
+        self.enc_style = StyleEncoder(width, encoder_norm, keeps_rows=size is None)
         self.fc: nn.Module
         if start == "noise":
             self.fc = nn.Linear(self.noises, channels[512] * _START[0] * _START[1])
@@ -517,8 +531,8 @@ def _initialise(generator: Generator, kind: str) -> None:
     """First weights of the generator; the critics keep PyTorch's.
 
     `original`: N(0, 0.02), those of norms N(1, 0.02), biases PyTorch's. At a small width hardly anything of the source
-    then reaches the style map: `kaiming` keeps the variance from layer to layer, and the modulation and the picture
-    begin near 1 and near grey.
+    then reaches the style map. `kaiming` keeps the variance from layer to layer, and the picture begins near grey;
+    source, edges and pose begin with about the same say in it, though pose maps are nearly empty.
     """
     for name, module in generator.named_modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -528,5 +542,14 @@ def _initialise(generator: Generator, kind: str) -> None:
                 nn.init.normal_(module.weight, 0.0, 0.02)
             else:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if kind == "kaiming" and module.bias is not None:
-                nn.init.zeros_(module.bias)
+            if kind == "kaiming":
+                module.weight.data *= _say(name)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+def _say(name: str) -> float:
+    """How much louder than by its variance a layer of a modulation begins."""
+    if ".norm_p" in name and ".mlp_shared" in name:
+        return 4.0
+    return 0.3 if ".norm_s" in name and name.endswith(".mlp_beta") else 1.0
