@@ -64,6 +64,7 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type]
+    phases: tuple[Phase, ...] = (Phase("train"),)  # one whose settings decide sets its own
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.
@@ -76,11 +77,6 @@ class Method(nn.Module, ABC):
     def __init__(self, settings: Any) -> None:
         super().__init__()
         self.settings = settings
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """The stretches of the training; they may depend on the settings and on what learns."""
-        return (Phase("train"),)
 
     def read_frozen(self) -> None:
         """Read the weights that never learn from their own files; a saved system brings them along."""
@@ -111,7 +107,7 @@ class Method(nn.Module, ABC):
     @torch.no_grad()
     def part_codes(self, batch: Batch) -> Tensor:
         """(B, K, S) codes of the source persons' eight parts, in eval mode, for `generate`."""
-        with evaluating(self):
+        with _evaluating(self):
             return self.encode(batch.scaled(self.settings.scale)).float()
 
     @torch.no_grad()
@@ -121,7 +117,7 @@ class Method(nn.Module, ABC):
         With `codes_BKS` these are drawn instead of the source persons.
         """
         small = batch.scaled(self.settings.scale)
-        with evaluating(self):
+        with _evaluating(self):
             image = (self.draw(small) if codes_BKS is None else self.decode(small, codes_BKS)).float()
         if image.shape[-2:] == batch.size:
             return image
@@ -140,8 +136,7 @@ class Method(nn.Module, ABC):
 
 
 @contextlib.contextmanager
-def evaluating(method: Method) -> Iterator[None]:
-    """Put `method` in eval mode for a while."""
+def _evaluating(method: Method) -> Iterator[None]:
     was_training = method.training
     method.eval()
     try:

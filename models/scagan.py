@@ -26,7 +26,7 @@ from models.discriminators import ResidualDiscriminator
 from models.edge_crops import crop_joints, crop_joints_as_original
 from models.likeness import Likeness
 from models.losses import ADVERSARIAL
-from models.method import Method, Moment, Phase, Update, evaluating
+from models.method import Method, Moment, Phase, Update
 from models.settings import SettingsError, setting
 from pipeline.people.labels import LABELS
 from pipeline.people.skeleton import JOINTS
@@ -409,10 +409,14 @@ class Scagan(Method):
             self.prior_critic_source = ResidualDiscriminator(2 * contents, width=width)
         self._likeness = Likeness(settings.trunk(settings.loss_vgg), settings.vgg19_weights)
         _initialise(self.generator, settings.first_weights)
+        self.phases = self._phases()
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """PCT-Net and IS-Net, as far as they are there and learn."""
+    def let_learn(self, choice: str) -> None:
+        """Freeze every parameter that `trainable[choice]` does not name; a PCT-Net at rest has no phase."""
+        super().let_learn(choice)
+        self.phases = self._phases()
+
+    def _phases(self) -> tuple[Phase, ...]:
         share = self.settings.prior_share
         learns = self.settings.has_prior and self.learning_parameters(self.generator.edge_generator)
         return (Phase(_PRIOR, share), Phase(_PICTURE, 1 - share)) if learns else (Phase(_PICTURE),)
@@ -485,8 +489,10 @@ class Scagan(Method):
     @torch.no_grad()
     def predict_content(self, batch: Batch) -> Tensor:
         """(B, G, H, W) in [-1, 1]: what guides the picture, at the network's size, in eval mode."""
-        with evaluating(self):
-            return self._guide(*self._inputs(batch.scaled(self.settings.scale)))
+        was_training = self.training
+        content = self.eval()._guide(*self._inputs(batch.scaled(self.settings.scale)))
+        self.train(was_training)
+        return content
 
     @torch.no_grad()
     def _guide(self, edge: Tensor, pose: Tensor, crops: Tensor) -> Tensor:

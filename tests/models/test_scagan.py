@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.data import take
+from models.data import Pairs, take
 from models.discriminators import ResidualDiscriminator
 from models.likeness import Likeness
 from models.method import Moment, build
 from models.scagan import Generator, PriorTransfer, ScaganSettings, Spade, StyleEncoder, _ladder
-from models.settings import SettingsError
-from tests.models.contract import MethodContract, Updates, resized, section
+from models.settings import SettingsError, read_settings
+from models.training import TrainingSettings, train
+from tests.models.contract import TRAINING, MethodContract, Notebook, Updates, resized, section
 from tests.models.published import worst
 from tests.models.published_scagan import SIZES, painted, scagan, style_map, transferred
 
@@ -214,10 +215,13 @@ def test_a_much_enlarged_guide_is_modulated_by_as_if_it_were_convolved_whole(siz
 
 
 @pytest.fixture
-def batch(pack):
-    from models.data import Pairs
+def pairs(pack):
+    return Pairs(pack, np.array([(0, 1), (3, 5)], np.int32), {"edges"})
 
-    return take(Pairs(pack, np.array([(0, 1), (3, 5)], np.int32), {"edges"}), 2, CPU)
+
+@pytest.fixture
+def batch(pairs):
+    return take(pairs, 2, CPU)
 
 
 def tiny(**changes):
@@ -395,6 +399,16 @@ def test_phases_follow_what_learns():
     method.let_learn("decoder")
     assert [phase.name for phase in method.phases] == ["picture"]
     assert list(method.optimisers("picture")) == ["generator"]
+
+
+def test_patience_begins_with_the_last_phase(pairs, tmp_path):
+    """Nothing gets better at these learning rates: the first phase goes by, and of the second three looks."""
+    method = tiny(prior_share=0.75, prior_rate=0.0, learning_rate=0.0)
+    notebook = Notebook()
+    settings = {"steps": 16, "patience": 2, "sample_every": 1, "checkpoint_every": 100}
+    settings = read_settings(TrainingSettings, TRAINING | settings, where="test")
+    train(method, pairs, settings, validation=pairs, logger=notebook, work_dir=tmp_path)
+    assert max(notebook.sheets) == 12 + 3
 
 
 def test_everybody_is_drawn_with_the_same_noise_or_with_none(batch):
