@@ -53,7 +53,7 @@ class ScaganSettings:
     encoder_norm: str = setting("none", choices=("none", "batch", "instance"))
     start: str = setting("noise", choices=("noise", "pose"))  # what the decoder begins with
     drawn_noise: str = setting("one", choices=("one", "zero"))  # every picture with the same noise, or with none
-    compat: str = setting("none", choices=("none", "original"))
+    compat: str = setting("mended", choices=("mended", "original"))
     crop_radius_px: int = setting(20, low=1, high=200)
     sigma_px: float = setting(12.0, low=0.5, high=50)  # of the pose maps
     first_weights: str = setting("original", choices=("original", "kaiming"))

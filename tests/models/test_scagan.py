@@ -311,7 +311,7 @@ def test_an_edge_map_looks_to_the_vgg_like_a_grey_picture():
     assert likeness.terms(edges, others, perceptual=0.0, contextual=0.0) == {}
 
 
-@pytest.mark.parametrize(("compat", "drifts"), [("none", False), ("original", True)])
+@pytest.mark.parametrize(("compat", "drifts"), [("mended", False), ("original", True)])
 def test_running_statistics_drift_as_the_originals_only_where_that_is_asked_for(batch, compat, drifts):
     method = tiny(compat=compat)
     before = {key: value.clone() for key, value in method.generator.edge_generator.state_dict().items()}
@@ -327,7 +327,7 @@ def test_running_statistics_drift_as_the_originals_only_where_that_is_asked_for(
 
 
 def test_the_crops_are_the_originals_where_that_is_asked_for(batch):
-    clean, original = (tiny(compat=compat)._inputs(batch)[2] for compat in ("none", "original"))
+    clean, original = (tiny(compat=compat)._inputs(batch)[2] for compat in ("mended", "original"))
     assert clean.shape == original.shape == (2, 18, 64, 44)
     assert (float(clean.min()), float(clean.max())) == (-1, 1)
     assert (float(original.min()), float(original.max())) == (-1, 509)
