@@ -5,7 +5,6 @@ names are the published checkpoint's: at width 1 with `texture_vgg: vgg19` the s
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,8 +25,9 @@ from models.blocks import (
 )
 from models.data import Batch, one_hot, pose_maps
 from models.discriminators import ResidualDiscriminator
-from models.features import Trunk, layer_index, to_imagenet
-from models.losses import ADVERSARIAL, contextual, foreground_l1, perceptual
+from models.features import Trunk, layer_index
+from models.likeness import Likeness
+from models.losses import ADVERSARIAL, foreground_l1
 from models.method import Method, Moment, Update
 from models.settings import setting
 from pipeline.people.labels import LABELS
@@ -213,6 +213,7 @@ class Adgan(Method):
         self.generator = Generator(width=settings.width, texture_vgg=texture_vgg, pooling=settings.pooling)
         self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=settings.width)
         self.critic_texture = ResidualDiscriminator(6, width=settings.width)
+        self._likeness = Likeness(settings.trunk(settings.loss_vgg), settings.vgg19_weights)
         _initialise(self.generator, settings.first_weights)
 
     def read_frozen(self) -> None:
@@ -223,14 +224,6 @@ class Adgan(Method):
 
     def _vgg_file(self, kind: str) -> Path | None:
         return Path(self.settings.vgg19_weights) if kind == "vgg19" else None
-
-    @cached_property
-    def _loss_trunk(self) -> Trunk:
-        """The VGG of the losses: read when a step first needs it, and no part of the module's state."""
-        kind = self.settings.trunk(self.settings.loss_vgg)
-        last = layer_index(kind, "relu4_2" if self.settings.contextual else "relu1_2")
-        trunk = Trunk(kind, layers=last + 1).load(self._vgg_file(kind))
-        return trunk.to(next(self.parameters()).device)
 
     def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
         """Adam for each network that learns, as the paper's code."""
@@ -253,7 +246,9 @@ class Adgan(Method):
         """Generator, then texture critic, then pose critic, as far as they judge."""
         pose = self._pose(batch)
         fake = self.generator(pose, batch.source, one_hot(batch.source_parsing))
-        terms = self._likeness(fake, batch)
+        weights = self.settings
+        terms = {"l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground)}
+        terms |= self._likeness.terms(fake, batch.target, perceptual=weights.perceptual, contextual=weights.contextual)
         conditions, critics = {"texture": batch.source, "pose": pose}, self._critics
         is_judged = bool(critics) and at.progress >= self.settings.critics_after
         if is_judged:
@@ -276,17 +271,6 @@ class Adgan(Method):
         scores = critic(torch.cat([torch.cat([real, fake]), torch.cat([condition, condition])], dim=1))
         on_real, on_fake = scores.chunk(2)
         return (self._realness(on_real, is_real=True) + self._realness(on_fake, is_real=False)) / 2
-
-    def _likeness(self, fake: Tensor, batch: Batch) -> dict[str, Tensor]:
-        weights = self.settings
-        terms = {"l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground)}
-        if weights.perceptual:
-            ours, theirs = (self._loss_trunk.taps(to_imagenet(image), ["relu1_2"])[0] for image in (fake, batch.target))
-            terms["perceptual"] = weights.perceptual * perceptual(ours, theirs)
-        if weights.contextual:
-            ours, theirs = (self._loss_trunk.taps(image, ["relu3_2", "relu4_2"]) for image in (fake, batch.target))
-            terms["contextual"] = weights.contextual * sum(map(contextual, ours, theirs))
-        return terms
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""

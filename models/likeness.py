@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from models.features import Trunk, layer_index, to_imagenet
@@ -25,7 +26,9 @@ class Likeness:
         """The VGG, on the device of `like`."""
         if self._trunk is None:
             layers = layer_index(self.kind, CONTEXTUAL_TAPS[-1]) + 1
-            self._trunk = Trunk(self.kind, layers=layers).load(self.weights)
+            # The dice of the step go on as if the VGG had been there: a resumed training equals a straight one.
+            with torch.random.fork_rng(devices=[]):
+                self._trunk = Trunk(self.kind, layers=layers).load(self.weights)
         return self._trunk.to(like.device)
 
     def terms(self, output: Tensor, target: Tensor, *, perceptual: float, contextual: float) -> dict[str, Tensor]:

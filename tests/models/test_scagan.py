@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from models.data import Pairs, take
 from models.discriminators import ResidualDiscriminator
-from models.likeness import Likeness
 from models.method import Moment, build
 from models.scagan import Generator, PriorTransfer, ScaganSettings, Spade, StyleEncoder, _ladder
 from models.settings import SettingsError, read_settings
@@ -299,16 +298,6 @@ def test_the_losses_are_their_formulas(batch):
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
         {name: term.item() for name, term in expected.items()}, rel=1e-9
     )
-
-
-def test_an_edge_map_looks_to_the_vgg_like_a_grey_picture():
-    dice = torch.Generator().manual_seed(0)
-    edges, others = (torch.rand(2, 1, 32, 24, generator=dice) * 2 - 1 for _ in range(2))
-    likeness = Likeness("vgg16")
-    (found,) = likeness.terms(edges, others, perceptual=1.0, contextual=0.0).values()
-    grey = likeness.terms(edges.expand(-1, 3, -1, -1), others.expand(-1, 3, -1, -1), perceptual=1.0, contextual=0.0)
-    assert float(found) == pytest.approx(float(grey["perceptual"]), rel=1e-6)
-    assert likeness.terms(edges, others, perceptual=0.0, contextual=0.0) == {}
 
 
 @pytest.mark.parametrize(("compat", "drifts"), [("mended", False), ("original", True)])
