@@ -113,6 +113,11 @@ def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussia
     return maps * is_there_BJ11
 
 
+def one_hot(parsing_BHW: Tensor) -> Tensor:
+    """(B, 8, H, W) float from labels 0..7."""
+    return (parsing_BHW[:, None] == torch.arange(len(LABELS), device=parsing_BHW.device)[:, None, None]).float()
+
+
 @dataclass(frozen=True)
 class Draw:
     """One sample to read: a row of the pair table, and whether both pictures are mirrored."""

@@ -23,7 +23,11 @@ from models.data import Batch
 from models.settings import SettingsError, read_settings
 
 # Name of a system -> its class, imported when it is asked for.
-METHODS = {"adgan": "models.adgan:Adgan", "pg2": "models.pg2:Pg2"}
+METHODS = {
+    "adgan": "models.adgan:Adgan",
+    "pg2": "models.pg2:Pg2",
+    "scagan": "models.scagan:Scagan",
+}
 
 
 @dataclass(frozen=True)

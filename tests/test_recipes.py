@@ -81,6 +81,17 @@ def test_pg2_takes_the_published_steps(names, coarse, fine):
     assert (found.methods["pg2"]["rows"], found.methods["pg2"]["columns"]) == (size.height, size.width)
 
 
+def test_the_released_recipe_of_scagan_is_its_settings_default():
+    found, default = applied("scagan_code"), method_class("scagan").Settings()
+    settings = read_settings(type(default), found.system("scagan"), where="scagan")
+    different = {key for key, value in vars(default).items() if getattr(settings, key) != value}
+    assert different == {"compat"}  # the quirks, which are mended by default
+    # 16,000 samples for PCT-Net and 400 x 4,000 for IS-Net, three a step
+    training, phases = found.training("pretrain", "scagan"), build("scagan", {"width": 0.05}).phases
+    samples = [training["steps"] * training["batch"] * phase.share for phase in phases]
+    assert samples == pytest.approx([16_000, 1_600_000], rel=0.02)
+
+
 def test_a_thousand_pairs_and_seventy_five():
     target = applied("fashion_1000").domain("target")
     assert (target.pairs.max_train, target.pairs.max_test) == (1000, 75)
