@@ -23,7 +23,10 @@ from models.data import Batch
 from models.settings import SettingsError, read_settings
 
 # Name of a system -> its class, imported when it is asked for.
-METHODS = {"adgan": "models.adgan:Adgan"}
+METHODS = {
+    "adgan": "models.adgan:Adgan",
+    "dpig": "models.dpig:Dpig",
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type]
-    phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    phases: tuple[Phase, ...] = (Phase("train"),)
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.

@@ -1,0 +1,558 @@
+"""DPIG (Ma et al., CVPR 2018): a person as three codes, foreground, background and pose, that can be drawn at random.
+
+Stage I learns to draw the very picture that the codes came from, so no pairs are needed; pose transfer gives the decoder
+another pose. Stage II learns for each code a mapping from noise to the codes of real pictures.
+
+Shape suffixes: B batch, C channels, H W rows and columns, R body regions, J the 18 joints, N numbers of a code.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.blocks import scaled
+from models.data import Batch, is_present, pose_maps
+from models.losses import log_likelihood
+from models.method import Method, Moment, Phase, Update
+from models.regions import crops, limb_mask, random_twists, region_boxes
+from models.settings import SettingsError, setting
+from pipeline.people.regions import DEEPFASHION, MARKET, SEVEN, WHOLE, table
+from pipeline.people.skeleton import JOINTS
+
+FOREGROUND, BACKGROUND, POSE = "foreground", "background", "pose"
+NOISE = 0.2  # deviation of what the mappings are fed, in training and in sampling
+POSE_NUMBERS = 32
+
+_LEVELS = 5  # of the decoder and of the background's encoder
+_BOTTLENECK = 64
+_REGION_NUMBERS, _BACKGROUND_NUMBERS = 32, 128
+_HIDDEN = {FOREGROUND: 512, BACKGROUND: 256, POSE: 512}  # of the mapping of each factor
+_CRITIC_STEPS, _CLIP = 5, 0.01
+_DISC_PX, _MASK_PX_AT_128 = 4.0, 6.0
+
+
+@dataclass(frozen=True)
+class DpigSettings:
+    """The networks, the pictures they are made for, the losses' weights: by default those of the published code.
+
+    `layout` decides what the two published networks differ in beside sizes: `market` masks the person and has a branch
+    for the background, `deepfashion` has neither. `compat: original` brings the quirks back that are named in the code.
+    """
+
+    width: float = setting(1.0, low=0.05, high=2)  # channels, as a share of the published network's
+    scale: float = setting(1.0, low=0.25, high=1)  # of the pack's pictures; what is drawn is enlarged
+    layout: str = setting("market", choices=("market", "deepfashion"))
+    frame: str = setting("128x64", choices=("128x64", "256x256", "256x176"))  # rows x columns of the pack's pictures
+    regions: str = setting("seven", choices=("seven", "whole"))  # of the body, encoded one by one
+    crop_px: int = setting(48, low=8, high=256)  # side of a region's crop
+    mask: str = setting("limbs", choices=("limbs", "labels"))  # what of a picture is the person
+    twist: float = setting(0.0, low=0, high=1)  # how far crops are turned and mirrored while learning
+    sampling: str = setting("mappings", choices=("mappings", "vae"))  # how codes are drawn at random
+    learning_rate: float = setting(2e-5, low=0, high=1)
+    mapping_rate: float = setting(2e-5, low=0, high=1)
+    pose_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for the pose branch
+    mapping_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for stage II
+    critics_after: float = setting(0.0, low=0, high=1)  # share of the first phase before the critic joins
+    gan: float = setting(1.0, low=0)
+    l1: float = setting(20.0, low=0)
+    kl: float = setting(0.01, low=0)  # of the baseline `sampling: vae`
+    compat: str = setting("mended", choices=("mended", "original"))
+
+    def __post_init__(self) -> None:
+        if self.pose_share + self.mapping_share >= 1:
+            raise SettingsError(f"pose_share: {self.pose_share} and mapping_share {self.mapping_share} leave no step")
+
+    @property
+    def is_market(self) -> bool:
+        """Is there a mask and a branch for the background?"""
+        return self.layout == "market"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns that the networks are made for; they take other sizes too."""
+        if self.scale == 1:
+            return self._frame
+        height, width = (round(side * self.scale / 4) * 4 for side in self._frame)
+        return height, width
+
+    @property
+    def _frame(self) -> tuple[int, int]:
+        height, width = (int(side) for side in self.frame.split("x"))
+        return height, width
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """How long the code of each factor is."""
+        seven = len(SEVEN) * scaled(_REGION_NUMBERS, self.width)
+        background = {BACKGROUND: scaled(_BACKGROUND_NUMBERS, self.width)} if self.is_market else {}
+        return {FOREGROUND: seven, **background, POSE: POSE_NUMBERS}
+
+
+Codes = dict[str, Tensor]  # (B, N) by factor
+
+
+class SameConv(nn.Conv2d):
+    """A convolution with bias padded as TensorFlow's SAME: at stride 2 more to the right and below."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, 0 if stride > 1 else kernel // 2)
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, outputs, H / stride, W / stride), rounded up."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride > 1:
+            pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x_BCHW.shape[:1:-1]]
+            x_BCHW = F.pad(x_BCHW, [part for pad in pads for part in (pad // 2, pad - pad // 2)])
+        return super().forward(x_BCHW)
+
+
+class ResidualPair(nn.Module):
+    """Two 3x3 convolutions, each with ReLU, added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = SameConv(channels, channels, 3), SameConv(channels, channels, 3)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        return x_BCHW + F.relu(self.second(F.relu(self.first(x_BCHW))))
+
+
+class Pyramid(nn.Module):
+    """Levels of n, 2 n, 3 n ... channels, each half as large as the one before."""
+
+    def __init__(self, hidden: int, levels: int) -> None:
+        super().__init__()
+        self.channels = [hidden * (level + 1) for level in range(levels)]
+        self.pairs = nn.ModuleList(ResidualPair(channels) for channels in self.channels)
+        self.downs = nn.ModuleList(SameConv(fine, coarse, 3, 2) for fine, coarse in pairwise(self.channels))
+
+    def forward(self, x_BCHW: Tensor) -> list[Tensor]:
+        """The map of every level, the finest first."""
+        maps = [self.pairs[0](x_BCHW)]
+        for down, pair in zip(self.downs, self.pairs[1:], strict=True):
+            maps.append(pair(F.relu(down(maps[-1]))))
+        return maps
+
+
+class Tower(nn.Module):
+    """Pictures' features -> codes: a pyramid, and a linear layer that sees all of its last map."""
+
+    def __init__(self, hidden: int, size: tuple[int, int], levels: int, numbers: int) -> None:
+        super().__init__()
+        self.pyramid = Pyramid(hidden, levels)
+        self.grid = coarse_grid(size, levels)
+        self.head = linear(math.prod(self.grid) * self.pyramid.channels[-1], numbers)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, numbers)."""
+        return self.head(on_grid(self.pyramid(x_BCHW)[-1], self.grid).flatten(1))
+
+
+def coarse_grid(size: tuple[int, int], levels: int) -> tuple[int, int]:
+    """Rows and columns of the last of so many levels."""
+    height, width = (-(-side // 2 ** (levels - 1)) for side in size)
+    return height, width
+
+
+def on_grid(x_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The map at the size that the linear layers are made for: itself, unless the picture has another size."""
+    return x_BCHW if x_BCHW.shape[-2:] == grid else F.adaptive_avg_pool2d(x_BCHW, grid)
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer with TensorFlow's first weights."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What an encoder looks at beside the picture."""
+
+    mask_B1HW: Tensor  # 1 on the person
+    boxes_BR4: Tensor
+    visible_BR: Tensor
+    twist_BR23: Tensor | None = None
+    frame_twist_B123: Tensor | None = None
+
+
+class AppearanceEncoder(nn.Module):
+    """A picture -> codes of its foreground and, in the layout `market`, of its background.
+
+    The regions' crops go through one encoder as one batch. With `sampling: vae` each code comes with as many logarithms
+    of variances behind it.
+    """
+
+    def __init__(self, settings: DpigSettings) -> None:
+        super().__init__()
+        hidden, crop_px, numbers = scaled(128, settings.width), settings.crop_px, settings.numbers
+        self.crop_px, self.times = crop_px, 2 if settings.sampling == "vae" else 1
+        regions = len(_regions(settings))
+        self.stem, self.stem_pair = SameConv(3, hidden, 3), ResidualPair(hidden)
+        levels = 1
+        while crop_px % 2**levels == 0:
+            levels += 1
+        self.region = Tower(hidden, (crop_px, crop_px), levels, numbers[FOREGROUND] // regions * self.times)
+        self.background = None
+        if settings.is_market:
+            self.background = Tower(hidden, settings.size, _LEVELS, numbers[BACKGROUND] * self.times)
+
+    def forward(self, x_B3HW: Tensor, sight: Sight) -> Codes:
+        """(B, N) by factor; for the VAE (B, 2 N): means, then logarithms of variances."""
+        x_BCHW = self.stem_pair(F.relu(self.stem(x_B3HW)))
+        person_BCHW = x_BCHW if self.background is None else x_BCHW * sight.mask_B1HW
+        cut = crops(person_BCHW, sight.boxes_BR4, self.crop_px, twist_BR23=sight.twist_BR23)
+        codes_BRN = self.region(cut).unflatten(0, (len(x_B3HW), -1)) * sight.visible_BR[..., None]
+        # Means of all regions first, where there are logarithms too.
+        codes = {FOREGROUND: codes_BRN.unflatten(2, (self.times, -1)).transpose(1, 2).flatten(1)}
+        if self.background is not None:
+            behind_BCHW = x_BCHW * (1 - sight.mask_B1HW)
+            if sight.frame_twist_B123 is not None:
+                behind_BCHW = _twisted(behind_BCHW, sight.frame_twist_B123)
+            codes[BACKGROUND] = self.background(behind_BCHW)
+        return codes
+
+
+def _twisted(x_BCHW: Tensor, twist_B123: Tensor) -> Tensor:
+    grid_BHW2 = F.affine_grid(twist_B123[:, 0], list(x_BCHW.shape), align_corners=True)
+    return F.grid_sample(x_BCHW, grid_BHW2, padding_mode="border", align_corners=True)
+
+
+class Decoder(nn.Module):
+    """Code and pose maps -> a picture: the first generator of PG2, with its fully connected bottleneck.
+
+    The code stands at every pixel of the published network's input. Here its share of the first convolution is computed
+    once for each of its nine taps and laid out, borders included: the same numbers without the memory.
+    """
+
+    def __init__(self, settings: DpigSettings) -> None:
+        super().__init__()
+        hidden, code = scaled(128, settings.width), sum(settings.numbers.values()) - POSE_NUMBERS
+        self.code = code
+        self.entry = SameConv(code + len(JOINTS), hidden, 3)
+        self.pyramid = Pyramid(hidden, _LEVELS)
+        self.grid, cells = coarse_grid(settings.size, _LEVELS), math.prod(coarse_grid(settings.size, _LEVELS))
+        self.squeeze = linear(cells * self.pyramid.channels[-1], _BOTTLENECK)
+        self.spread = linear(_BOTTLENECK, cells * hidden)
+        narrow = [hidden, *(hidden * level for level in range(_LEVELS - 1, 0, -1))]  # what comes up from below
+        skips = self.pyramid.channels[::-1]
+        self.pairs = nn.ModuleList(ResidualPair(below + skip) for below, skip in zip(narrow, skips, strict=True))
+        self.ups = nn.ModuleList(
+            SameConv(below + skip, above, 1)
+            for below, skip, above in zip(narrow[:-1], skips[:-1], narrow[1:], strict=True)
+        )
+        self.exit = SameConv(narrow[-1] + skips[-1], 3, 3)
+
+    def forward(self, code_BN: Tensor, pose_BJHW: Tensor) -> Tensor:
+        """(B, 3, H, W), linear: clip it to [-1, 1] to save it. Pose maps are -1 and 1."""
+        x_BCHW = F.conv2d(pose_BJHW, self.entry.weight[:, self.code :], self.entry.bias, padding=1)
+        skips = self.pyramid(F.relu(x_BCHW + self._everywhere(code_BN, pose_BJHW.shape[-2:])))
+        z_BN = self.squeeze(on_grid(skips[-1], self.grid).flatten(1))
+        x_BCHW = on_grid(self.spread(z_BN).unflatten(1, (-1, *self.grid)), skips[-1].shape[-2:])
+        for level, pair in enumerate(self.pairs):
+            skip_BCHW = skips[-1 - level]
+            if level:
+                x_BCHW = F.relu(self.ups[level - 1](x_BCHW))
+                height, width = skip_BCHW.shape[-2:]
+                x_BCHW = F.interpolate(x_BCHW, scale_factor=2)[..., :height, :width]
+            x_BCHW = pair(torch.cat([x_BCHW, skip_BCHW], 1))
+        return self.exit(x_BCHW)
+
+    def _everywhere(self, code_BN: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, C, H, W) what the first convolution makes of the code at every pixel."""
+        taps_BC33 = torch.einsum("bn,cnij->bcij", code_BN, self.entry.weight[:, : self.code])
+        rows_3H, columns_3W = (_reached(side, code_BN) for side in size)
+        return torch.einsum("bcij,ih,jw->bchw", taps_BC33, rows_3H, columns_3W)
+
+
+def _reached(side: int, like: Tensor) -> Tensor:
+    """(3, side) 1 where a tap before, at or behind a pixel lies within the picture."""
+    reached = like.new_ones(3, side)
+    reached[0, 0] = reached[2, -1] = 0
+    return reached
+
+
+class Dcgan(nn.Module):
+    """PG2's critic: 5x5 convolutions of stride 2 down to 8 rows, and one linear layer. Norms use the batch's statistics.
+
+    With `compat: original` there are four convolutions whatever the picture's size, and the map of a larger one is
+    read as rows of the linear layer's length: several verdicts for one picture.
+    """
+
+    def __init__(self, size: tuple[int, int], *, width: float = 1.0, is_original: bool = False) -> None:
+        super().__init__()
+        count = 4 if is_original else max(2, round(math.log2(size[0] / 8)))
+        channels = [3, *(scaled(min(64 * 2**level, 512), width) for level in range(count))]
+        self.convs = nn.ModuleList(SameConv(inputs, outputs, 5, 2) for inputs, outputs in pairwise(channels))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c, track_running_stats=False) for c in channels[2:])
+        self.grid = (8, 4) if is_original else coarse_grid(size, count + 1)
+        self.is_original = is_original
+        self.head = nn.Linear(math.prod(self.grid) * channels[-1], 1)
+        for layer in (*self.convs, self.head):
+            nn.init.uniform_(layer.weight, -0.02 * math.sqrt(3), 0.02 * math.sqrt(3))
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x_B3HW: Tensor) -> Tensor:
+        """(B, 1) raw verdicts; `is_original` more rows for a larger picture."""
+        x_BCHW = F.leaky_relu(self.convs[0](x_B3HW), 0.2)
+        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
+            x_BCHW = F.leaky_relu(norm(conv(x_BCHW)), 0.2)
+        if not self.is_original:
+            return self.head(on_grid(x_BCHW, self.grid).flatten(1))
+        rows, columns = (max(1, round(side / cell)) * cell for side, cell in zip(x_BCHW.shape[-2:], self.grid, strict=True))
+        return self.head(on_grid(x_BCHW, (rows, columns)).reshape(-1, self.head.in_features))
+
+
+class ResidualMlp(nn.Module):
+    """Numbers -> numbers: a linear layer in, four residual blocks of two linear layers, a linear layer out."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, *, is_entry_linear: bool = False) -> None:
+        super().__init__()
+        self.entry, self.exit = linear(inputs, hidden), linear(hidden, outputs)
+        self.blocks = nn.ModuleList(nn.ModuleList([linear(hidden, hidden), linear(hidden, hidden)]) for _ in range(4))
+        self.is_entry_linear = is_entry_linear
+
+    def forward(self, x_BN: Tensor) -> Tensor:
+        """(B, outputs)."""
+        x_BN = self.entry(x_BN)
+        x_BN = x_BN if self.is_entry_linear else F.leaky_relu(x_BN, 0.2)
+        for first, second in self.blocks:
+            x_BN = x_BN + F.leaky_relu(second(F.leaky_relu(first(x_BN), 0.2)), 0.2)
+        return self.exit(x_BN)
+
+
+class CodeCritic(nn.Sequential):
+    """Codes -> (B, 1) raw verdicts: four linear layers with LeakyReLU and one without."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        widths = [inputs, *([hidden] * 4)]
+        layers = [part for a, b in pairwise(widths) for part in (linear(a, b), nn.LeakyReLU(0.2))]
+        super().__init__(*layers, linear(hidden, 1))
+
+
+class PoseDecoder(ResidualMlp):
+    """Pose code -> (B, 18, 3): row and column in [-1, 1], and 0 or 1 for visible, which passes the gradient straight."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__(POSE_NUMBERS, hidden, 3 * len(JOINTS), is_entry_linear=True)
+
+    def forward(self, code_BN: Tensor) -> Tensor:
+        """(B, 18, 3)."""
+        found_BN = super().forward(code_BN)
+        places_BJ2 = found_BN[:, : 2 * len(JOINTS)].unflatten(1, (-1, 2))
+        chance_BJ1 = torch.sigmoid(found_BN[:, 2 * len(JOINTS) :])[..., None]
+        return torch.cat([places_BJ2, chance_BJ1 + (chance_BJ1.round() - chance_BJ1).detach()], 2)
+
+
+def pose_vector(joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3): row / H * 2 - 1, column / W * 2 - 1, visible 0 or 1; a missing joint is (-1, -1, 0)."""
+    visible_BJ1 = is_present(joints_BJ3)[..., None]
+    places_BJ2 = joints_BJ3[..., [1, 0]] / joints_BJ3.new_tensor(size) * 2 - 1
+    return torch.cat([torch.where(visible_BJ1, places_BJ2, -1), visible_BJ1.to(joints_BJ3)], 2)
+
+
+def pose_joints(vector_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3) joints in pixels of `size` (H, W) as packs have them: what is invisible or outside is missing."""
+    places_BJ2 = ((vector_BJ3[..., :2] + 1) / 2 * vector_BJ3.new_tensor(size))[..., [1, 0]]
+    limits_2 = vector_BJ3.new_tensor([size[1] - 1, size[0] - 1])
+    is_there_BJ1 = ((places_BJ2 >= 0) & (places_BJ2 <= limits_2)).all(2, keepdim=True) & (vector_BJ3[..., 2:] > 0.5)
+    joints_BJ3 = torch.cat([places_BJ2, torch.ones_like(vector_BJ3[..., 2:])], 2)
+    return torch.where(is_there_BJ1, joints_BJ3, joints_BJ3.new_tensor([-1.0, -1, 0]))
+
+
+def _regions(settings: DpigSettings) -> dict[str, tuple[int, ...]]:
+    return SEVEN if settings.regions == "seven" else WHOLE
+
+
+class Dpig(Method):
+    """Appearance encoder and decoder with a critic, a pose branch, and for each factor a mapping with a critic.
+
+    The phases: `appearance` (encoder, decoder, critic), `pose` (its auto-encoder), `mappings` (stage II, not for
+    `sampling: vae`). Only source pictures are learnt from.
+
+    Under `compat: original`: the boxes' corners are taken at (H - 1) / H of their place, as TensorFlow's normalised
+    boxes; the critic has four convolutions and so gives a large picture several verdicts; coordinates of missing joints
+    count in the pose loss. Never reproduced: DeepFashion's stage II with other crops than its stage I, and the tester
+    that decoded a reconstructed pose for a sampled one.
+    """
+
+    name = "dpig"
+    Settings = DpigSettings
+    trainable: ClassVar[dict[str, tuple[str, ...]]] = {
+        "everything": ("",),
+        "frozen_encoders": ("decoder.", "critic.", "pose_decoder.", "mappings.", "code_critics."),
+        "decoder": ("decoder.", "critic."),
+    }
+    bound = ("layout", "mask", "crop_px", "compat")
+    edits = frozenset({"sample", "reid"})
+
+    def __init__(self, settings: DpigSettings) -> None:
+        super().__init__(settings)
+        width, is_original = settings.width, settings.compat == "original"
+        hidden, is_vae = scaled(512, width), settings.sampling == "vae"
+        self.encoder, self.decoder = AppearanceEncoder(settings), Decoder(settings)
+        self.critic = Dcgan(settings.size, width=width, is_original=is_original)
+        self.pose_encoder = ResidualMlp(3 * len(JOINTS), hidden, POSE_NUMBERS * (2 if is_vae else 1))
+        self.pose_decoder = PoseDecoder(hidden)
+        self.mappings, self.code_critics = nn.ModuleDict(), nn.ModuleDict()
+        if not is_vae:
+            for factor, numbers in settings.numbers.items():
+                self.mappings[factor] = ResidualMlp(numbers, scaled(_HIDDEN[factor], width), numbers)
+                self.code_critics[factor] = CodeCritic(numbers, hidden)
+        self.register_buffer("table", torch.from_numpy(table(_regions(settings))), persistent=False)
+        first = Phase("appearance", 1 - settings.pose_share - settings.mapping_share)
+        shares = (first, Phase("pose", settings.pose_share), Phase("mappings", 0 if is_vae else settings.mapping_share))
+        self.phases = tuple(phase for phase in shares if phase.share)
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """What can be drawn at random: foreground, background (not in the layout `deepfashion`), pose."""
+        return tuple(self.settings.numbers)
+
+    def let_learn(self, choice: str) -> None:
+        """Freeze what the choice does not name; a phase in which nothing is left to learn takes no steps."""
+        super().let_learn(choice)
+        self.phases = tuple(phase for phase in self.phases if self.optimisers(phase.name))
+
+    def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        """Adam in stage I; RMSProp for each mapping and its critic in stage II."""
+        rate, mapping_rate = self.settings.learning_rate, self.settings.mapping_rate
+        if phase == "mappings":
+            networks = {f"mapping_{factor}": network for factor, network in self.mappings.items()}
+            networks |= {f"critic_{factor}": network for factor, network in self.code_critics.items()}
+        elif phase == "pose":
+            networks = {"pose": nn.ModuleList([self.pose_encoder, self.pose_decoder])}
+        else:
+            networks = {"generator": nn.ModuleList([self.encoder, self.decoder]), "critic": self.critic}
+        learning = {name: self.learning_parameters(network) for name, network in networks.items()}
+        return {
+            name: torch.optim.RMSprop(parameters, lr=mapping_rate, alpha=0.9)
+            if phase == "mappings"
+            else torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
+            for name, parameters in learning.items()
+            if parameters
+        }
+
+    def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """One step of the phase, on the batch's source pictures alone."""
+        step = {"appearance": self._learn_appearance, "pose": self._learn_pose, "mappings": self._learn_mappings}
+        return {name: term.detach() for name, term in step[at.phase](batch, update, at).items()}
+
+    def _learn_appearance(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Draw the source again; generator, then critic."""
+        codes, kl = self._drawn_codes(self.encoder(batch.source, self._sight(batch, self.settings.twist)))
+        fake = self.decoder(self._joined(codes), self._pose(batch.source_joints, batch.size))
+        terms = {"l1": self.settings.l1 * F.l1_loss(fake, batch.source), **kl}
+        has_critic = self.settings.gan > 0 and at.progress >= self.settings.critics_after
+        if has_critic:
+            terms["gan"] = self.settings.gan * log_likelihood(self.critic(fake), is_real=True)
+        update("generator", torch.stack(list(terms.values())).sum())
+        if has_critic and self.learning_parameters(self.critic):
+            terms["critic"] = self._critic_loss(batch.source, fake.detach())
+            update("critic", terms["critic"])
+        return terms
+
+    def _critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Half of the sum; the norms see real and fake pictures together in the layout `deepfashion`, apart in the other."""
+        if self.settings.is_market:
+            on_real, on_fake = self.critic(real), self.critic(fake)
+        else:
+            on_real, on_fake = self.critic(torch.cat([real, fake])).chunk(2)
+        return (log_likelihood(on_real, is_real=True) + log_likelihood(on_fake, is_real=False)) / 2
+
+    def _learn_pose(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Joints -> code -> joints."""
+        vector = pose_vector(batch.source_joints, batch.size)
+        codes, kl = self._drawn_codes({POSE: self.pose_encoder(vector.flatten(1))})
+        error = (self.pose_decoder(codes[POSE]) - vector).square()
+        if self.settings.compat != "original":
+            # Where a missing joint would be says nothing.
+            error = torch.cat([error[..., :2] * vector[..., 2:], error[..., 2:]], 2)
+        terms = {"pose": self.settings.l1 * error.mean(), **kl}
+        update("pose", torch.stack(list(terms.values())).sum())
+        return terms
+
+    def _learn_mappings(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Each factor's WGAN: a step of its critic, clipped; with every fifth also one of its mapping."""
+        with torch.no_grad():
+            codes = self._codes(batch)
+        terms = {}
+        for factor, mapping in self.mappings.items():
+            critic, like = self.code_critics[factor], codes[factor]
+            fake = mapping(torch.randn_like(like) * NOISE)
+            terms[f"critic_{factor}"] = critic(fake.detach()).mean() - critic(like).mean()
+            if self.learning_parameters(critic):
+                update(f"critic_{factor}", terms[f"critic_{factor}"])
+                _clip(critic)
+            if at.step % _CRITIC_STEPS == _CRITIC_STEPS - 1 and self.learning_parameters(mapping):
+                terms[f"mapping_{factor}"] = -critic(mapping(torch.randn_like(like) * NOISE)).mean()
+                update(f"mapping_{factor}", terms[f"mapping_{factor}"])
+        return terms
+
+    def _drawn_codes(self, told: Codes) -> tuple[Codes, dict[str, Tensor]]:
+        """Codes to learn with: those told, or for the VAE drawn around the means told, and its loss term."""
+        if self.settings.sampling != "vae":
+            return told, {}
+        codes, kl = {}, []
+        for factor, told_BN in told.items():
+            mean_BN, spread_BN = told_BN.chunk(2, 1)
+            codes[factor] = mean_BN + torch.randn_like(mean_BN) * (spread_BN / 2).exp()
+            kl.append((mean_BN.square() + spread_BN.exp() - 1 - spread_BN).sum(1).mean() / 2)
+        return codes, {"kl": self.settings.kl * torch.stack(kl).sum()}
+
+    def _codes(self, batch: Batch) -> Codes:
+        told = self.encoder(batch.source, self._sight(batch))
+        told[POSE] = self.pose_encoder(pose_vector(batch.source_joints, batch.size).flatten(1))
+        return {factor: code_BN[:, : self.settings.numbers[factor]] for factor, code_BN in told.items()}
+
+    def _sight(self, batch: Batch, twist: float = 0.0) -> Sight:
+        settings, device = self.settings, batch.source.device
+        margins = MARKET if settings.is_market else DEEPFASHION
+        boxes, visible = region_boxes(batch.source_joints, batch.size, self.table, margins)
+        if settings.compat == "original":
+            height, width = batch.size
+            boxes = boxes * boxes.new_tensor([1 - 1 / height, 1 - 1 / width] * 2)
+        return Sight(
+            self._mask(batch),
+            boxes,
+            visible,
+            random_twists(visible.shape, twist, device) if twist else None,
+            random_twists((len(boxes), 1), twist, device) if twist else None,
+        )
+
+    def _mask(self, batch: Batch) -> Tensor:
+        """(B, 1, H, W) 1 on the source person."""
+        if self.settings.mask == "labels":
+            return (batch.source_parsing > 0).float()[:, None]
+        return limb_mask(batch.source_joints, batch.size, _MASK_PX_AT_128 * batch.size[0] / 128)
+
+    def _pose(self, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+        radius_px = _DISC_PX * size[0] / self.settings.size[0]
+        return pose_maps(joints_BJ3, size, kind="disc", sigma_px=radius_px) * 2 - 1
+
+    def _joined(self, codes: Codes) -> Tensor:
+        return torch.cat([codes[factor] for factor in self.factors if factor != POSE], 1)
+
+    def draw(self, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
+        return self._drawn(self._codes(batch), batch)
+
+    def _drawn(self, codes: Codes, batch: Batch, pose_BJ3: Tensor | None = None) -> Tensor:
+        joints = batch.target_joints if pose_BJ3 is None else pose_BJ3
+        return self.decoder(self._joined(codes), self._pose(joints, batch.size)).clamp(-1, 1)
+
+
+def _clip(critic: nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            parameter.clamp_(-_CLIP, _CLIP)
