@@ -7,7 +7,7 @@ Shape suffixes: B batch, C channels, H W rows and columns, R body regions, J the
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from models.blocks import scaled
 from models.data import Batch, is_present, pose_maps
 from models.losses import log_likelihood
-from models.method import Method, Moment, Phase, Update
+from models.method import Method, Moment, Phase, Update, enlarged
 from models.regions import crops, limb_mask, random_twists, region_boxes
 from models.settings import SettingsError, setting
 from pipeline.people.regions import DEEPFASHION, MARKET, SEVEN, WHOLE, table
@@ -309,7 +309,9 @@ class Dcgan(nn.Module):
             x_BCHW = F.leaky_relu(norm(conv(x_BCHW)), 0.2)
         if not self.is_original:
             return self.head(on_grid(x_BCHW, self.grid).flatten(1))
-        rows, columns = (max(1, round(side / cell)) * cell for side, cell in zip(x_BCHW.shape[-2:], self.grid, strict=True))
+        rows, columns = (
+            max(1, round(side / cell)) * cell for side, cell in zip(x_BCHW.shape[-2:], self.grid, strict=True)
+        )
         return self.head(on_grid(x_BCHW, (rows, columns)).reshape(-1, self.head.in_features))
 
 
@@ -545,11 +547,47 @@ class Dpig(Method):
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
-        return self._drawn(self._codes(batch), batch)
+        return self._drawn(self._codes(batch), batch.target_joints, batch.size)
 
-    def _drawn(self, codes: Codes, batch: Batch, pose_BJ3: Tensor | None = None) -> Tensor:
-        joints = batch.target_joints if pose_BJ3 is None else pose_BJ3
-        return self.decoder(self._joined(codes), self._pose(joints, batch.size)).clamp(-1, 1)
+    def _drawn(self, codes: Codes, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.decoder(self._joined(codes), self._pose(joints_BJ3, size)).clamp(-1, 1)
+
+    @torch.no_grad()
+    def codes(self, batch: Batch) -> Codes:
+        """(B, N) of every factor of the source persons, for a batch of any size."""
+        return self._codes(batch.scaled(self.settings.scale))
+
+    @torch.no_grad()
+    def compose(self, codes: Codes, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] at the batch's size: persons of these codes, of whose pose, too, where it is there.
+
+        Without a code of the pose they take the batch's target poses.
+        """
+        small = batch.scaled(self.settings.scale)
+        joints = pose_joints(self.pose_decoder(codes[POSE]), small.size) if POSE in codes else small.target_joints
+        return enlarged(self._drawn(codes, joints, small.size), batch.size)
+
+    def noise(self, factor: str, count: int, dice: torch.Generator) -> Tensor:
+        """(count, N) to give to `mapped`."""
+        deviation = NOISE if self.mappings else 1.0
+        return torch.randn(count, self.settings.numbers[factor], generator=dice) * deviation
+
+    @torch.no_grad()
+    def mapped(self, factor: str, noise_BN: Tensor) -> Tensor:
+        """(B, N) codes of the noise; the VAE's are the noise itself."""
+        return self.mappings[factor](noise_BN) if self.mappings else noise_BN
+
+    def find_noise(self, factor: str, code_BN: Tensor, *, steps: int = 400, rate: float = 0.02) -> Tensor:
+        """(B, N) the noise whose code is nearest to the given one, found by Adam from 0 (inverse interpolation)."""
+        if not self.mappings:
+            return code_BN
+        noise_BN = torch.zeros_like(code_BN).requires_grad_()
+        optimiser = torch.optim.Adam([noise_BN], lr=rate)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            (self.mappings[factor](noise_BN) - code_BN).square().sum().backward(inputs=[noise_BN])
+            optimiser.step()
+        return noise_BN.detach()
 
 
 def _clip(critic: nn.Module) -> None:
