@@ -1,7 +1,7 @@
 """DPIG (Ma et al., CVPR 2018): a person as three codes, foreground, background and pose, that can be drawn at random.
 
-Stage I learns to draw the very picture that the codes came from, so no pairs are needed; pose transfer gives the decoder
-another pose. Stage II learns for each code a mapping from noise to the codes of real pictures.
+Stage I learns to draw the very picture that the codes came from, so no pairs are needed; pose transfer gives the
+decoder another pose. Stage II learns for each code a mapping from noise to the codes of real pictures.
 
 Shape suffixes: B batch, C channels, H W rows and columns, R body regions, J the 18 joints, N numbers of a code.
 """
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import scaled
+from models.blocks import BottleneckUNet, ResidualPair, SameConv, fitted, scaled
 from models.data import Batch, is_present, pose_maps
-from models.losses import log_likelihood
+from models.discriminators import DcganDiscriminator, clip_weights
+from models.losses import log_likelihood, wasserstein
 from models.method import Method, Moment, Phase, Update, enlarged
 from models.regions import crops, limb_mask, random_twists, region_boxes
 from models.settings import SettingsError, setting
@@ -47,7 +48,8 @@ class DpigSettings:
     width: float = setting(1.0, low=0.05, high=2)  # channels, as a share of the published network's
     scale: float = setting(1.0, low=0.25, high=1)  # of the pack's pictures; what is drawn is enlarged
     layout: str = setting("market", choices=("market", "deepfashion"))
-    frame: str = setting("128x64", choices=("128x64", "256x256", "256x176"))  # rows x columns of the pack's pictures
+    rows: int = setting(128, low=16, high=2048)  # size of the pack's pictures, to which the linear layers belong
+    columns: int = setting(64, low=16, high=2048)
     regions: str = setting("seven", choices=("seven", "whole"))  # of the body, encoded one by one
     crop_px: int = setting(48, low=8, high=256)  # side of a region's crop
     mask: str = setting("limbs", choices=("limbs", "labels"))  # what of a picture is the person
@@ -74,16 +76,10 @@ class DpigSettings:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and columns that the networks are made for; they take other sizes too."""
+        """Height and width that the networks work at, as `Batch.scaled` makes them."""
         if self.scale == 1:
-            return self._frame
-        height, width = (round(side * self.scale / 4) * 4 for side in self._frame)
-        return height, width
-
-    @property
-    def _frame(self) -> tuple[int, int]:
-        height, width = (int(side) for side in self.frame.split("x"))
-        return height, width
+            return self.rows, self.columns
+        return round(self.rows * self.scale / 4) * 4, round(self.columns * self.scale / 4) * 4
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -96,35 +92,6 @@ class DpigSettings:
 Codes = dict[str, Tensor]  # (B, N) by factor
 
 
-class SameConv(nn.Conv2d):
-    """A convolution with bias padded as TensorFlow's SAME: at stride 2 more to the right and below."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, 0 if stride > 1 else kernel // 2)
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, outputs, H / stride, W / stride), rounded up."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride > 1:
-            pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x_BCHW.shape[:1:-1]]
-            x_BCHW = F.pad(x_BCHW, [part for pad in pads for part in (pad // 2, pad - pad // 2)])
-        return super().forward(x_BCHW)
-
-
-class ResidualPair(nn.Module):
-    """Two 3x3 convolutions, each with ReLU, added to the input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first, self.second = SameConv(channels, channels, 3), SameConv(channels, channels, 3)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """(B, C, H, W)."""
-        return x_BCHW + F.relu(self.second(F.relu(self.first(x_BCHW))))
-
-
 class Pyramid(nn.Module):
     """Levels of n, 2 n, 3 n ... channels, each half as large as the one before."""
 
@@ -134,12 +101,12 @@ class Pyramid(nn.Module):
         self.pairs = nn.ModuleList(ResidualPair(channels) for channels in self.channels)
         self.downs = nn.ModuleList(SameConv(fine, coarse, 3, 2) for fine, coarse in pairwise(self.channels))
 
-    def forward(self, x_BCHW: Tensor) -> list[Tensor]:
-        """The map of every level, the finest first."""
-        maps = [self.pairs[0](x_BCHW)]
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, h, w) the map of the last level."""
+        x_BCHW = self.pairs[0](x_BCHW)
         for down, pair in zip(self.downs, self.pairs[1:], strict=True):
-            maps.append(pair(F.relu(down(maps[-1]))))
-        return maps
+            x_BCHW = pair(F.relu(down(x_BCHW)))
+        return x_BCHW
 
 
 class Tower(nn.Module):
@@ -148,12 +115,12 @@ class Tower(nn.Module):
     def __init__(self, hidden: int, size: tuple[int, int], levels: int, numbers: int) -> None:
         super().__init__()
         self.pyramid = Pyramid(hidden, levels)
-        self.grid = coarse_grid(size, levels)
-        self.head = linear(math.prod(self.grid) * self.pyramid.channels[-1], numbers)
+        self.smallest = coarse_grid(size, levels)
+        self.head = nn.Linear(math.prod(self.smallest) * self.pyramid.channels[-1], numbers)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, numbers)."""
-        return self.head(on_grid(self.pyramid(x_BCHW)[-1], self.grid).flatten(1))
+        return self.head(fitted(self.pyramid(x_BCHW), self.smallest).flatten(1))
 
 
 def coarse_grid(size: tuple[int, int], levels: int) -> tuple[int, int]:
@@ -162,28 +129,15 @@ def coarse_grid(size: tuple[int, int], levels: int) -> tuple[int, int]:
     return height, width
 
 
-def on_grid(x_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The map at the size that the linear layers are made for: itself, unless the picture has another size."""
-    return x_BCHW if x_BCHW.shape[-2:] == grid else F.adaptive_avg_pool2d(x_BCHW, grid)
-
-
-def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer with TensorFlow's first weights."""
-    layer = nn.Linear(inputs, outputs)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 @dataclass(frozen=True)
 class Sight:
     """What an encoder looks at beside the picture."""
 
-    mask_B1HW: Tensor  # 1 on the person
-    boxes_BR4: Tensor
-    visible_BR: Tensor
-    twist_BR23: Tensor | None = None
-    frame_twist_B123: Tensor | None = None
+    mask: Tensor  # (B, 1, H, W) 1 on the person
+    boxes: Tensor  # (B, R, 4)
+    visible: Tensor  # (B, R)
+    twist: Tensor | None = None  # (B, R, 2, 3) of the crops
+    frame_twist: Tensor | None = None  # (B, 1, 2, 3) of the background
 
 
 class AppearanceEncoder(nn.Module):
@@ -210,15 +164,15 @@ class AppearanceEncoder(nn.Module):
     def forward(self, x_B3HW: Tensor, sight: Sight) -> Codes:
         """(B, N) by factor; for the VAE (B, 2 N): means, then logarithms of variances."""
         x_BCHW = self.stem_pair(F.relu(self.stem(x_B3HW)))
-        person_BCHW = x_BCHW if self.background is None else x_BCHW * sight.mask_B1HW
-        cut = crops(person_BCHW, sight.boxes_BR4, self.crop_px, twist_BR23=sight.twist_BR23)
-        codes_BRN = self.region(cut).unflatten(0, (len(x_B3HW), -1)) * sight.visible_BR[..., None]
+        person_BCHW = x_BCHW if self.background is None else x_BCHW * sight.mask
+        cut = crops(person_BCHW, sight.boxes, self.crop_px, twist_BR23=sight.twist)
+        codes_BRN = self.region(cut).unflatten(0, (len(x_B3HW), -1)) * sight.visible[..., None]
         # Means of all regions first, where there are logarithms too.
         codes = {FOREGROUND: codes_BRN.unflatten(2, (self.times, -1)).transpose(1, 2).flatten(1)}
         if self.background is not None:
-            behind_BCHW = x_BCHW * (1 - sight.mask_B1HW)
-            if sight.frame_twist_B123 is not None:
-                behind_BCHW = _twisted(behind_BCHW, sight.frame_twist_B123)
+            behind_BCHW = x_BCHW * (1 - sight.mask)
+            if sight.frame_twist is not None:
+                behind_BCHW = _twisted(behind_BCHW, sight.frame_twist)
             codes[BACKGROUND] = self.background(behind_BCHW)
         return codes
 
@@ -228,7 +182,7 @@ def _twisted(x_BCHW: Tensor, twist_B123: Tensor) -> Tensor:
     return F.grid_sample(x_BCHW, grid_BHW2, padding_mode="border", align_corners=True)
 
 
-class Decoder(nn.Module):
+class Decoder(BottleneckUNet):
     """Code and pose maps -> a picture: the first generator of PG2, with its fully connected bottleneck.
 
     The code stands at every pixel of the published network's input. Here its share of the first convolution is computed
@@ -236,43 +190,21 @@ class Decoder(nn.Module):
     """
 
     def __init__(self, settings: DpigSettings) -> None:
-        super().__init__()
-        hidden, code = scaled(128, settings.width), sum(settings.numbers.values()) - POSE_NUMBERS
-        self.code = code
-        self.entry = SameConv(code + len(JOINTS), hidden, 3)
-        self.pyramid = Pyramid(hidden, _LEVELS)
-        self.grid, cells = coarse_grid(settings.size, _LEVELS), math.prod(coarse_grid(settings.size, _LEVELS))
-        self.squeeze = linear(cells * self.pyramid.channels[-1], _BOTTLENECK)
-        self.spread = linear(_BOTTLENECK, cells * hidden)
-        narrow = [hidden, *(hidden * level for level in range(_LEVELS - 1, 0, -1))]  # what comes up from below
-        skips = self.pyramid.channels[::-1]
-        self.pairs = nn.ModuleList(ResidualPair(below + skip) for below, skip in zip(narrow, skips, strict=True))
-        self.ups = nn.ModuleList(
-            SameConv(below + skip, above, 1)
-            for below, skip, above in zip(narrow[:-1], skips[:-1], narrow[1:], strict=True)
-        )
-        self.exit = SameConv(narrow[-1] + skips[-1], 3, 3)
+        self.numbers = sum(settings.numbers.values()) - POSE_NUMBERS
+        inputs, smallest = self.numbers + len(JOINTS), coarse_grid(settings.size, _LEVELS)
+        super().__init__(inputs, levels=_LEVELS, smallest=smallest, width=settings.width)
 
-    def forward(self, code_BN: Tensor, pose_BJHW: Tensor) -> Tensor:
+    def draw(self, code_BN: Tensor, pose_BJHW: Tensor) -> Tensor:
         """(B, 3, H, W), linear: clip it to [-1, 1] to save it. Pose maps are -1 and 1."""
-        x_BCHW = F.conv2d(pose_BJHW, self.entry.weight[:, self.code :], self.entry.bias, padding=1)
-        skips = self.pyramid(F.relu(x_BCHW + self._everywhere(code_BN, pose_BJHW.shape[-2:])))
-        z_BN = self.squeeze(on_grid(skips[-1], self.grid).flatten(1))
-        x_BCHW = on_grid(self.spread(z_BN).unflatten(1, (-1, *self.grid)), skips[-1].shape[-2:])
-        for level, pair in enumerate(self.pairs):
-            skip_BCHW = skips[-1 - level]
-            if level:
-                x_BCHW = F.relu(self.ups[level - 1](x_BCHW))
-                height, width = skip_BCHW.shape[-2:]
-                x_BCHW = F.interpolate(x_BCHW, scale_factor=2)[..., :height, :width]
-            x_BCHW = pair(torch.cat([x_BCHW, skip_BCHW], 1))
-        return self.exit(x_BCHW)
-
-    def _everywhere(self, code_BN: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, C, H, W) what the first convolution makes of the code at every pixel."""
-        taps_BC33 = torch.einsum("bn,cnij->bcij", code_BN, self.entry.weight[:, : self.code])
-        rows_3H, columns_3W = (_reached(side, code_BN) for side in size)
-        return torch.einsum("bcij,ih,jw->bchw", taps_BC33, rows_3H, columns_3W)
+        height, width = pose_BJHW.shape[-2:]
+        down, across = (-side % 2 ** (_LEVELS - 1) for side in (height, width))
+        pose_BJHW = F.pad(pose_BJHW, (0, across, 0, down), value=-1.0)
+        weight, bias = self.encoder.first.weight, self.encoder.first.bias
+        x_BCHW = F.conv2d(pose_BJHW, weight[:, self.numbers :], bias, padding=1)
+        taps_BC33 = torch.einsum("bn,cnij->bcij", code_BN, weight[:, : self.numbers])
+        rows_3H, columns_3W = (_reached(side, code_BN) for side in x_BCHW.shape[-2:])
+        x_BCHW = x_BCHW + torch.einsum("bcij,ih,jw->bchw", taps_BC33, rows_3H, columns_3W)
+        return self.after_first(x_BCHW)[..., :height, :width]
 
 
 def _reached(side: int, like: Tensor) -> Tensor:
@@ -282,37 +214,25 @@ def _reached(side: int, like: Tensor) -> Tensor:
     return reached
 
 
-class Dcgan(nn.Module):
-    """PG2's critic: 5x5 convolutions of stride 2 down to 8 rows, and one linear layer. Norms use the batch's statistics.
+class Critic(DcganDiscriminator):
+    """PG2's critic, down to 8 rows. With `compat: original` it is the one for 128x64 whatever the picture's size.
 
-    With `compat: original` there are four convolutions whatever the picture's size, and the map of a larger one is
-    read as rows of the linear layer's length: several verdicts for one picture.
+    The last map of a larger picture is then read as rows of the linear layer's length: several scores for one picture.
     """
 
-    def __init__(self, size: tuple[int, int], *, width: float = 1.0, is_original: bool = False) -> None:
-        super().__init__()
-        count = 4 if is_original else max(2, round(math.log2(size[0] / 8)))
-        channels = [3, *(scaled(min(64 * 2**level, 512), width) for level in range(count))]
-        self.convs = nn.ModuleList(SameConv(inputs, outputs, 5, 2) for inputs, outputs in pairwise(channels))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(c, track_running_stats=False) for c in channels[2:])
-        self.grid = (8, 4) if is_original else coarse_grid(size, count + 1)
-        self.is_original = is_original
-        self.head = nn.Linear(math.prod(self.grid) * channels[-1], 1)
-        for layer in (*self.convs, self.head):
-            nn.init.uniform_(layer.weight, -0.02 * math.sqrt(3), 0.02 * math.sqrt(3))
-            nn.init.zeros_(layer.bias)
+    def __init__(self, settings: DpigSettings) -> None:
+        self.is_original = settings.compat == "original"
+        size = (128, 64) if self.is_original else settings.size
+        super().__init__(3, layers=max(2, round(math.log2(size[0] / 8))), size=size, width=settings.width)
 
     def forward(self, x_B3HW: Tensor) -> Tensor:
-        """(B, 1) raw verdicts; `is_original` more rows for a larger picture."""
-        x_BCHW = F.leaky_relu(self.convs[0](x_B3HW), 0.2)
-        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x_BCHW = F.leaky_relu(norm(conv(x_BCHW)), 0.2)
+        """(B,) raw scores, or so many more."""
         if not self.is_original:
-            return self.head(on_grid(x_BCHW, self.grid).flatten(1))
-        rows, columns = (
-            max(1, round(side / cell)) * cell for side, cell in zip(x_BCHW.shape[-2:], self.grid, strict=True)
-        )
-        return self.head(on_grid(x_BCHW, (rows, columns)).reshape(-1, self.head.in_features))
+            return super().forward(x_B3HW)
+        x_BCHW = self.last_map(x_B3HW)
+        sides = zip(x_BCHW.shape[-2:], self.smallest, strict=True)
+        rows, columns = (max(1, round(side / cell)) * cell for side, cell in sides)
+        return self.score(fitted(x_BCHW, (rows, columns)).reshape(-1, self.score.in_features))[:, 0]
 
 
 class ResidualMlp(nn.Module):
@@ -320,8 +240,10 @@ class ResidualMlp(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, outputs: int, *, is_entry_linear: bool = False) -> None:
         super().__init__()
-        self.entry, self.exit = linear(inputs, hidden), linear(hidden, outputs)
-        self.blocks = nn.ModuleList(nn.ModuleList([linear(hidden, hidden), linear(hidden, hidden)]) for _ in range(4))
+        self.entry, self.exit = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)]) for _ in range(4)
+        )
         self.is_entry_linear = is_entry_linear
 
     def forward(self, x_BN: Tensor) -> Tensor:
@@ -338,12 +260,12 @@ class CodeCritic(nn.Sequential):
 
     def __init__(self, inputs: int, hidden: int) -> None:
         widths = [inputs, *([hidden] * 4)]
-        layers = [part for a, b in pairwise(widths) for part in (linear(a, b), nn.LeakyReLU(0.2))]
-        super().__init__(*layers, linear(hidden, 1))
+        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+        super().__init__(*layers, nn.Linear(hidden, 1))
 
 
 class PoseDecoder(ResidualMlp):
-    """Pose code -> (B, 18, 3): row and column in [-1, 1], and 0 or 1 for visible, which passes the gradient straight."""
+    """Pose code -> (B, 18, 3): row and column in [-1, 1], and 0 or 1 for visible, the gradient passed straight on."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__(POSE_NUMBERS, hidden, 3 * len(JOINTS), is_entry_linear=True)
@@ -400,10 +322,10 @@ class Dpig(Method):
 
     def __init__(self, settings: DpigSettings) -> None:
         super().__init__(settings)
-        width, is_original = settings.width, settings.compat == "original"
-        hidden, is_vae = scaled(512, width), settings.sampling == "vae"
+        width, is_vae = settings.width, settings.sampling == "vae"
+        hidden = scaled(512, width)
         self.encoder, self.decoder = AppearanceEncoder(settings), Decoder(settings)
-        self.critic = Dcgan(settings.size, width=width, is_original=is_original)
+        self.critic = Critic(settings)
         self.pose_encoder = ResidualMlp(3 * len(JOINTS), hidden, POSE_NUMBERS * (2 if is_vae else 1))
         self.pose_decoder = PoseDecoder(hidden)
         self.mappings, self.code_critics = nn.ModuleDict(), nn.ModuleDict()
@@ -411,6 +333,9 @@ class Dpig(Method):
             for factor, numbers in settings.numbers.items():
                 self.mappings[factor] = ResidualMlp(numbers, scaled(_HIDDEN[factor], width), numbers)
                 self.code_critics[factor] = CodeCritic(numbers, hidden)
+        for network in self.children():
+            if network is not self.critic:
+                _initialise(network)
         self.register_buffer("table", torch.from_numpy(table(_regions(settings))), persistent=False)
         first = Phase("appearance", 1 - settings.pose_share - settings.mapping_share)
         shares = (first, Phase("pose", settings.pose_share), Phase("mappings", 0 if is_vae else settings.mapping_share))
@@ -453,7 +378,7 @@ class Dpig(Method):
     def _learn_appearance(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
         """Draw the source again; generator, then critic."""
         codes, kl = self._drawn_codes(self.encoder(batch.source, self._sight(batch, self.settings.twist)))
-        fake = self.decoder(self._joined(codes), self._pose(batch.source_joints, batch.size))
+        fake = self.decoder.draw(self._joined(codes), self._pose(batch.source_joints, batch.size))
         terms = {"l1": self.settings.l1 * F.l1_loss(fake, batch.source), **kl}
         has_critic = self.settings.gan > 0 and at.progress >= self.settings.critics_after
         if has_critic:
@@ -465,7 +390,7 @@ class Dpig(Method):
         return terms
 
     def _critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Half of the sum; the norms see real and fake pictures together in the layout `deepfashion`, apart in the other."""
+        """Half of the sum; its norms see real and fake pictures together in the layout `deepfashion`, else apart."""
         if self.settings.is_market:
             on_real, on_fake = self.critic(real), self.critic(fake)
         else:
@@ -492,12 +417,14 @@ class Dpig(Method):
         for factor, mapping in self.mappings.items():
             critic, like = self.code_critics[factor], codes[factor]
             fake = mapping(torch.randn_like(like) * NOISE)
-            terms[f"critic_{factor}"] = critic(fake.detach()).mean() - critic(like).mean()
+            on_real, on_fake = critic(like), critic(fake.detach())
+            terms[f"critic_{factor}"] = wasserstein(on_real, is_real=True) + wasserstein(on_fake, is_real=False)
             if self.learning_parameters(critic):
                 update(f"critic_{factor}", terms[f"critic_{factor}"])
-                _clip(critic)
+                clip_weights(critic, _CLIP)
             if at.step % _CRITIC_STEPS == _CRITIC_STEPS - 1 and self.learning_parameters(mapping):
-                terms[f"mapping_{factor}"] = -critic(mapping(torch.randn_like(like) * NOISE)).mean()
+                fake = mapping(torch.randn_like(like) * NOISE)
+                terms[f"mapping_{factor}"] = wasserstein(critic(fake), is_real=True)
                 update(f"mapping_{factor}", terms[f"mapping_{factor}"])
         return terms
 
@@ -550,7 +477,7 @@ class Dpig(Method):
         return self._drawn(self._codes(batch), batch.target_joints, batch.size)
 
     def _drawn(self, codes: Codes, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.decoder(self._joined(codes), self._pose(joints_BJ3, size)).clamp(-1, 1)
+        return self.decoder.draw(self._joined(codes), self._pose(joints_BJ3, size)).clamp(-1, 1)
 
     @torch.no_grad()
     def codes(self, batch: Batch) -> Codes:
@@ -590,7 +517,9 @@ class Dpig(Method):
         return noise_BN.detach()
 
 
-def _clip(critic: nn.Module) -> None:
-    with torch.no_grad():
-        for parameter in critic.parameters():
-            parameter.clamp_(-_CLIP, _CLIP)
+def _initialise(network: nn.Module) -> None:
+    """Glorot's uniform weights, biases 0, as the original's library begins."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)

@@ -25,6 +25,7 @@ from models.settings import SettingsError, read_settings
 # Name of a system -> its class, imported when it is asked for.
 METHODS = {
     "adgan": "models.adgan:Adgan",
+    "pg2": "models.pg2:Pg2",
     "dpig": "models.dpig:Dpig",
 }
 
@@ -67,7 +68,7 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type]
-    phases: tuple[Phase, ...] = (Phase("train"),)
+    phases: tuple[Phase, ...] = (Phase("train"),)  # one whose settings decide sets its own
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from models.data import take
 from models.discriminators import ResidualDiscriminator
 from models.features import Trunk
 from models.method import Moment, build
+from tests.models.contract import MethodContract
 
 SHAPES = Path(__file__).parents[3] / "shared" / "reference" / "shapes"
 SMALL = {
@@ -21,6 +23,11 @@ SMALL = {
     "perceptual": 0,
     "contextual": 0,
 }
+
+
+class TestAdgan(MethodContract):
+    name = "adgan"
+    tiny: ClassVar = {"width": 0.05, "perceptual": 0.0}
 
 
 def _conv(name: str, outputs: int, inputs: int, kernel: int) -> dict[str, tuple[int, ...]]:
