@@ -14,7 +14,7 @@ from models.detectors.parsing import Parser
 from models.detectors.pose import SHIPPED as POSE_WEIGHTS
 from models.detectors.pose import Person, PoseDetector, choose_person
 from pipeline import params
-from pipeline.crops import find_move
+from pipeline.crops import Box, find_move
 from pipeline.errors import BadItem, UserError
 from pipeline.people.edges import draw_edges
 from pipeline.people.labels import BACKGROUND, LABELS, LabelMap
@@ -113,6 +113,37 @@ def read_photographs(paths: Iterable[Path], recipe: Recipe) -> dict[Path, Photog
         photographs[path] = Photograph(path.name, image, person.joints, parsing, others, recipe.edges)
         _check(path, photographs[path], recipe)
     return photographs
+
+
+def follow_person(frames: Mapping[str, Bytes], recipe: Recipe) -> list[Photograph]:
+    """The main person of each frame (H, W, 3) of a film, in order; frames in which nobody is found are left out.
+
+    Frames of the network's size are taken as they are. Others are cut by a window of one size that moves with the
+    person, so that nothing trembles. Label maps are left empty: of a pose only joints are read.
+    """
+    find = person_finder(recipe.pose_weights)
+    found = {name: person for name, picture in frames.items() if (person := find(picture)[0]) is not None}
+    boxes = _steady_boxes([person.box for person in found.values()])
+    followed = []
+    for (name, person), box in zip(found.items(), boxes, strict=True):
+        picture = frames[name]
+        move = find_move(recipe.crop_of(picture), (picture.shape[1], picture.shape[0]), recipe.size, box=box)
+        joints = move.joints(person.joints)
+        if is_present(joints).sum() >= recipe.min_joints:
+            empty = np.full(recipe.size[::-1], BACKGROUND, np.uint8)
+            followed.append(Photograph(name, move.picture(picture), joints, empty, 0, recipe.edges))
+    return followed
+
+
+def _steady_boxes(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes of one size, that of nearly the largest, whose middles are those of the boxes over five frames."""
+    if not boxes:
+        return []
+    corners = np.array(boxes).reshape(-1, 2, 2)
+    half = np.quantile(corners[:, 1] - corners[:, 0], 0.9, axis=0) / 2
+    middles = corners.mean(1)
+    steady = [middles[max(frame - 2, 0) : frame + 3].mean(0) for frame in range(len(middles))]
+    return [(float(x - half[0]), float(y - half[1]), float(x + half[0]), float(y + half[1])) for x, y in steady]
 
 
 def _open(path: Path, recipe: Recipe) -> Bytes:
