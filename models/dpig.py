@@ -55,6 +55,7 @@ class DpigSettings:
     mask: str = setting("limbs", choices=("limbs", "labels"))  # what of a picture is the person
     twist: float = setting(0.0, low=0, high=1)  # how far crops are turned and mirrored while learning
     sampling: str = setting("mappings", choices=("mappings", "vae"))  # how codes are drawn at random
+    first_weights: str = setting("original", choices=("original", "kaiming"))
     learning_rate: float = setting(2e-5, low=0, high=1)
     mapping_rate: float = setting(2e-5, low=0, high=1)
     pose_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for the pose branch
@@ -333,9 +334,10 @@ class Dpig(Method):
             for factor, numbers in settings.numbers.items():
                 self.mappings[factor] = ResidualMlp(numbers, scaled(_HIDDEN[factor], width), numbers)
                 self.code_critics[factor] = CodeCritic(numbers, hidden)
-        for network in self.children():
-            if network is not self.critic:
-                _initialise(network)
+        for network in (self.pose_encoder, self.pose_decoder, self.mappings, self.code_critics):
+            _initialise(network, "original")
+        for network in (self.encoder, self.decoder):
+            _initialise(network, settings.first_weights)
         self.register_buffer("table", torch.from_numpy(table(_regions(settings))), persistent=False)
         first = Phase("appearance", 1 - settings.pose_share - settings.mapping_share)
         shares = (first, Phase("pose", settings.pose_share), Phase("mappings", 0 if is_vae else settings.mapping_share))
@@ -517,9 +519,22 @@ class Dpig(Method):
         return noise_BN.detach()
 
 
-def _initialise(network: nn.Module) -> None:
-    """Glorot's uniform weights, biases 0, as the original's library begins."""
+def _initialise(network: nn.Module, kind: str) -> None:
+    """First weights. `original`: Glorot's uniform ones, biases 0, as the original's library begins.
+
+    Hardly anything of a picture then reaches its codes, nor of the codes the decoder, and short trainings end before it
+    does. `kaiming` keeps the variance through a convolution; pairs add half as much, and the first pictures are grey.
+    """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            if kind == "original":
+                nn.init.xavier_uniform_(layer.weight)
+            else:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if isinstance(layer, nn.Conv2d) else "linear")
+    if kind == "kaiming":
+        for pair in network.modules():
+            if isinstance(pair, ResidualPair):
+                pair.second.weight.data *= 0.5
+        if isinstance(network, Decoder):
+            network.decoder.last.weight.data *= 0.1
