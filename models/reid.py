@@ -1,7 +1,7 @@
 """Person re-identification: is what a network learns from generated people of use on others?
 
-A small ResNet learns to tell the identities of a set apart; its features then rank a gallery for every query. Adaptation
-(PUL, Fan et al. 2017) goes on with pictures without names: clusters of their features serve as identities.
+A small ResNet learns to tell the identities of a set apart; its features then rank a gallery for every query.
+Adaptation (PUL, Fan et al. 2017) goes on with pictures without names: clusters of their features serve as identities.
 
 Shape suffixes: N pictures, Q queries, G gallery, C numbers of a feature, K clusters.
 """
