@@ -21,7 +21,7 @@ from models.data import Batch, Draw, Pairs, to_batch, to_levels
 from models.method import Method, load, method_class
 from models.metrics.extraction import score_joints, score_labels
 from models.metrics.intervals import bootstrap_mean, choose_groups
-from models.metrics.pictures import METRICS, PROTOCOL, score_pictures
+from models.metrics.pictures import LARGER_IS_BETTER, METRICS, PROTOCOL, score_pictures
 from pipeline.packed import Pack
 from pipeline.people import labels, skeleton
 from pipeline.pictures import encode_png
@@ -31,6 +31,7 @@ from stages import sheets
 from stages.artifacts import artifact, pack, read_keypoints
 from stages.drawing import beside, draw_skeleton
 from stages.exchanges import choose_figures, make_sections
+from stages.failures import choose_failures
 
 COPY_SOURCE = "copy_source"
 BATCH = 8
@@ -41,7 +42,7 @@ Scores = dict[str, NDArray[np.float64]]
 
 
 def run(job: Job) -> None:
-    """Write `rows.csv`, `metrics.json`, `extraction.json`, the grids, the exchanges and the generated pictures."""
+    """Write `rows.csv`, `metrics.json`, `extraction.json`, grids, failures, exchanges and the generated pictures."""
     rows, extraction = [], {}
     for domain in job.params.domains:
         packed = Pack(pack(domain))
@@ -79,6 +80,7 @@ def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
     rows = packed.pairs("test")
     if not len(rows):
         _write_grid(job, domain, packed, rows, np.empty((0, 0, 0, 3), np.uint8))
+        _write_failures(job, domain, packed, rows, np.empty((0, 0, 0, 3), np.uint8), np.empty(0))
         return []
     # Spread evenly over the table, so that every person keeps a part of the pairs.
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), settings.max_pairs)).round().astype(int)]
@@ -87,6 +89,7 @@ def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
         scores[name], pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
     scores[COPY_SOURCE] = _copy_source(pairs)
     _write_grid(job, domain, packed, rows, pictures[job.item])
+    _write_failures(job, domain, packed, rows, pictures[job.item], scores[job.item]["ssim_mask"])
     _write_pictures(job, domain, packed, rows, pictures[job.item])
     unit, groups = choose_groups([packed.persons[row] for _, row in rows], [packed.names[row] for _, row in rows])
     described = {"domain": domain, "protocol": PROTOCOL, "split": "test", "pairs": len(rows), "resampled": unit}
@@ -102,7 +105,7 @@ def _compared(method: str, name: str, scores: dict[str, Scores]) -> Scores:
     rivals = [] if name == COPY_SOURCE else [COPY_SOURCE]
     rivals += [f"{method}_scratch"] if name == method and f"{method}_scratch" in scores else []
     found = dict(scores[name])
-    for metric in METRICS:
+    for metric in LARGER_IS_BETTER:
         for rival in rivals:
             short = "scratch" if rival.endswith("_scratch") else rival
             found[f"{metric}_minus_{short}"] = scores[name][metric] - scores[rival][metric]
@@ -161,13 +164,7 @@ def _device(name: str) -> torch.device:
 def _write_grid(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pictures: NDArray[np.uint8]) -> None:
     """Source, target pose, target and generated picture of pairs spread over the table, two pairs beside each other."""
     chosen = sheets.choose(range(len(rows)), job.params.evaluate.grid_rows)
-    tiles = []
-    for index in chosen:
-        source, target = (int(row) for row in rows[index])
-        dark = np.full_like(packed.image(target), 24)
-        pose = draw_skeleton(dark, packed.keypoints[target])
-        tile = beside(packed.image(source), pose, packed.image(target), pictures[index])
-        tiles.append(sheets.Tile(tile, f"{packed.names[source]} → {packed.names[target]}"))
+    tiles = [_tile(packed, rows[index], pictures[index]) for index in chosen]
     heading = "source · target pose · target · generated"
     sheets.write_sheet(
         artifact("evaluate", job.item, "grids") / f"{domain}.png",
@@ -176,6 +173,37 @@ def _write_grid(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pi
         subtitle=f"{len(chosen)} of {len(rows)} pairs" if tiles else "there are no test pairs",
         max_bytes=4_000_000,
     )
+
+
+def _write_failures(
+    job: Job,
+    domain: str,
+    packed: Pack,
+    rows: NDArray[np.int32],
+    pictures: NDArray[np.uint8],
+    scores: NDArray[np.float64],
+) -> None:
+    """What went worst, as `stages.failures` chooses it, laid out as the grid."""
+    sections = [
+        sheets.Section([_tile(packed, rows[index], pictures[index]) for index in chosen], kind, columns=2)
+        for kind, chosen in choose_failures(packed, rows, scores).items()
+        if chosen
+    ]
+    sheets.write_sheet(
+        artifact("evaluate", job.item, "failures") / f"{domain}.png",
+        f"{job.item}: what went wrong on {domain}",
+        sections,
+        subtitle="source · target pose · target · generated" if sections else "there are no test pairs",
+        max_bytes=4_000_000,
+    )
+
+
+def _tile(packed: Pack, pair: NDArray[np.int32], generated: NDArray[np.uint8]) -> sheets.Tile:
+    """Source, target pose, target and generated picture beside each other."""
+    source, target = (int(row) for row in pair)
+    pose = draw_skeleton(np.full_like(packed.image(target), 24), packed.keypoints[target])
+    tile = beside(packed.image(source), pose, packed.image(target), generated)
+    return sheets.Tile(tile, f"{packed.names[source]} → {packed.names[target]}")
 
 
 def _write_exchanges(job: Job, domain: str, packed: Pack) -> None:

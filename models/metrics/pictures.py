@@ -2,7 +2,7 @@
 
 `plain`: the 176x256 crop as it is, no padding; SSIM with a Gaussian window (11 px, sigma 1.5, data range 1); PSNR over
 the same range; L1 as the mean absolute difference. The masked forms average inside the target's person alone, that is
-where its parsing map is not background.
+where its parsing map is not background. Sharpness is of the generated picture alone: the mean length of its gradient.
 """
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 PROTOCOL = "plain"
-METRICS = ("ssim", "ssim_mask", "psnr", "l1", "l1_mask")
+METRICS = ("ssim", "ssim_mask", "psnr", "l1", "l1_mask", "sharpness")
 
-# Of each metric: is a larger value better?
+# Of each metric that ranks: is a larger value better? Of sharpness, pictures have as much as they should.
 LARGER_IS_BETTER = {"ssim": True, "ssim_mask": True, "psnr": True, "l1": False, "l1_mask": False}
 
 
@@ -34,7 +34,15 @@ def score_pictures(generated_BCHW: Tensor, target_BCHW: Tensor, person_BHW: Tens
         "psnr": -10 * torch.log10(mse_B.clamp_min(1e-10)),
         "l1": error_BHW.mean((1, 2)),
         "l1_mask": _inside(error_BHW, person_BHW),
+        "sharpness": sharpness(generated_BCHW),
     }
+
+
+def sharpness(picture_BCHW: Tensor) -> Tensor:
+    """(B,) mean length of the gradient, differences to the next row and column: how sharp Gupta et al. call it."""
+    corner_BCHW = picture_BCHW[..., :-1, :-1]
+    down_BCHW, across_BCHW = picture_BCHW[..., 1:, :-1] - corner_BCHW, picture_BCHW[..., :-1, 1:] - corner_BCHW
+    return torch.hypot(down_BCHW, across_BCHW).mean((1, 2, 3))
 
 
 def _inside(values_BHW: Tensor, mask_BHW: Tensor) -> Tensor:

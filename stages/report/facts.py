@@ -21,6 +21,7 @@ from stages.report import charts
 
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
 BASELINES = ("copy_source", "mean_person", "nearest", "oracle")
+UNRANKED = ("sharpness",)
 SMALLER_IS_BETTER = ("l1", "l1_mask", "fid", "kid", "lpips", "joint_error_px")
 _MINUS = "_minus_"
 _MOST_ROWS = 100
@@ -203,7 +204,7 @@ def _column(rows: list[dict[str, Any]], gains: dict[tuple[str, str], list[Gain]]
     column = {}
     for row in rows:
         sketch = charts.whisker(row["value"], row["low"], row["high"], start=start, end=end)
-        is_best = len(rivals) > 1 and row["value"] == best
+        is_best = len(rivals) > 1 and row["value"] == best and metric not in UNRANKED
         column[row["method"]] = Cell(row, is_best, sketch, gains.get((row["method"], metric), []))
     return column
 

@@ -16,6 +16,7 @@ WORDS = {
     "psnr_mask": "PSNR in the person's mask, dB",
     "l1": "L1",
     "l1_mask": "L1 in the person's mask",
+    "sharpness": "sharpness (mean gradient)",
     "fid": "FID",
     "kid": "KID",
     "lpips": "LPIPS",

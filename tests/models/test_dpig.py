@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.data import take
+from models.discriminators import clip_weights
 from models.dpig import (
     BACKGROUND,
     FOREGROUND,
@@ -22,8 +24,9 @@ from models.dpig import (
     pose_vector,
 )
 from models.method import Method, Moment, build
-from models.settings import SettingsError
+from models.settings import SettingsError, read_settings
 from tests.models.contract import MethodContract, Updates
+from tests.test_recipes import applied
 
 TINY: dict[str, Any] = {"width": 0.05, "scale": 1.0, "rows": 64, "columns": 44, "crop_px": 8}
 
@@ -54,8 +57,6 @@ class TestDpigAsVae(MethodContract):
 
 
 def _in_own_pose(batch):
-    from dataclasses import replace
-
     return replace(batch, target_joints=batch.source_joints)
 
 
@@ -192,8 +193,6 @@ def test_joints_become_a_vector_and_come_back():
 
 
 def test_a_region_that_is_not_there_has_code_zero(batch):
-    from dataclasses import replace
-
     joints = batch.source_joints.clone()
     joints[:, 8:14] = torch.tensor([-1.0, -1, 0])  # no hips, knees, ankles
     codes = build("dpig", TINY).codes(replace(batch, source_joints=joints))[FOREGROUND].unflatten(1, (7, -1))
@@ -204,8 +203,6 @@ def test_a_region_that_is_not_there_has_code_zero(batch):
 
 def test_the_background_is_no_part_of_the_foreground(batch):
     """The encoder's stem reaches 3 pixels: what changes farther off the person leaves its code alone."""
-    from dataclasses import replace
-
     method = build("dpig", TINY | {"mask": "labels"})
     person = (batch.source_parsing > 0).float()[:, None]
     near = F.max_pool2d(person, 7, 1, 3)
@@ -231,8 +228,6 @@ def _step(method, batch, phase, step=0, steps=10):
 
 def test_the_target_plays_no_part_in_learning(batch):
     """No pairs are needed: with everything of the target unreadable the losses are the same to the last bit."""
-    from dataclasses import replace
-
     blind = {
         key: torch.full_like(value, torch.nan) if value.is_floating_point() else torch.zeros_like(value)
         for key, value in vars(batch).items()
@@ -317,7 +312,6 @@ def test_mappings_learn_where_codes_lie():
     codes = torch.randn(512, 4) * torch.tensor([0.1, 0.3, 0.1, 0.1]) + torch.tensor([1.0, -1.0, 0.5, 0.0])
     own = {"mapping": mapping, "critic": critic}
     optimisers = {key: torch.optim.RMSprop(net.parameters(), lr=1e-3, alpha=0.9) for key, net in own.items()}
-    from models.discriminators import clip_weights
 
     def distance():
         return float((mapping(torch.randn(512, 4) * 0.2).mean(0) - codes.mean(0)).norm())
@@ -367,3 +361,17 @@ def test_twists_are_for_learning_alone(batch):
     assert all(torch.equal(first[factor], again[factor]) for factor in first)
     plain, twisted = (_step(build("dpig", TINY | {"twist": twist}), batch, "appearance")[0] for twist in (0.0, 1.0))
     assert plain["l1"] != twisted["l1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "steps"),
+    [("dpig_market", MARKET, [120_000, 60_000, 600_000]), ("dpig_deepfashion", FASHION, [120_000, 120_000, 600_000])],
+)
+def test_the_released_recipes_are_the_settings_defaults(name, settings, steps):
+    found = applied(name)
+    given = read_settings(DpigSettings, found.system("dpig"), where="dpig")
+    different = {key for key, value in vars(settings).items() if getattr(given, key) != value}
+    assert different == {"compat", "pose_share", "mapping_share"}
+    total = found.training("pretrain", "dpig")["steps"]
+    shares = [1 - given.pose_share - given.mapping_share, given.pose_share, given.mapping_share]
+    assert [round(total * share, -1) for share in shares] == pytest.approx(steps, abs=10)

@@ -63,3 +63,24 @@ def test_errors_outside_the_mask_do_not_count(pictures):
 def test_an_empty_mask_gives_no_number(pictures):
     generated, target = pictures
     assert torch.isnan(score(generated, target, np.zeros((2, 64, 44), bool))["l1_mask"]).all()
+
+
+def test_sharpness_is_the_mean_length_of_the_gradient(pictures):
+    generated, target = pictures
+    ours = score(generated, target)["sharpness"]
+    for row in range(2):
+        lengths = [
+            np.hypot(
+                generated[row, c, y + 1, x] - generated[row, c, y, x],
+                generated[row, c, y, x + 1] - generated[row, c, y, x],
+            )
+            for c in range(3)
+            for y in range(63)
+            for x in range(43)
+        ]
+        assert ours[row].item() == pytest.approx(np.mean(lengths))
+
+
+def test_a_ramp_is_as_sharp_as_it_is_steep():
+    ramp = np.broadcast_to(np.arange(44) / 100, (1, 3, 64, 44)).copy()
+    assert score(ramp, ramp)["sharpness"].item() == pytest.approx(0.01)
