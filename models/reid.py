@@ -166,7 +166,8 @@ def rank(
     (persons_q, cameras_q), (persons_g, cameras_g) = (
         tuple(np.array(names) for names in part) for part in (query, gallery)
     )
-    scores_QG = query_QC @ gallery_GC.T
+    # torchmetrics takes an answer of score 0 or less for none.
+    scores_QG = 2 + query_QC @ gallery_GC.T
     hits, precisions = [], []
     for row, (person, camera) in enumerate(zip(persons_q, cameras_q, strict=True)):
         kept = torch.from_numpy(~((persons_g == person) & (cameras_g == camera)) & (persons_g != JUNK))
