@@ -54,6 +54,7 @@ class DpigSettings:
     crop_px: int = setting(48, low=8, high=256)  # side of a region's crop
     mask: str = setting("limbs", choices=("limbs", "labels"))  # what of a picture is the person
     twist: float = setting(0.0, low=0, high=1)  # how far crops are turned and mirrored while learning
+    codes: str = setting("raw", choices=("raw", "standard"))  # standard: mean 0 and deviation 1; never with the VAE
     sampling: str = setting("mappings", choices=("mappings", "vae"))  # how codes are drawn at random
     first_weights: str = setting("original", choices=("original", "kaiming"))
     learning_rate: float = setting(2e-5, low=0, high=1)
@@ -110,18 +111,43 @@ class Pyramid(nn.Module):
         return x_BCHW
 
 
+class Standard(nn.Module):
+    """Numbers with the mean and the deviation taken out that they had in the training so far, a running mean."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("variance", torch.ones(numbers))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, x_BN: Tensor) -> Tensor:
+        """(B, N); what was seen grows only with steps that learn."""
+        if self.training and torch.is_grad_enabled():
+            self._see(x_BN.detach())
+        return (x_BN - self.mean) * (self.variance + 1e-6).rsqrt()
+
+    def _see(self, x_BN: Tensor) -> None:
+        self.batches += 1
+        share = (1 / self.batches).clamp_min(0.02)
+        self.mean.lerp_(x_BN.mean(0), share)
+        self.variance.lerp_((x_BN - self.mean).square().mean(0), share)
+
+
 class Tower(nn.Module):
     """Pictures' features -> codes: a pyramid, and a linear layer that sees all of its last map."""
 
-    def __init__(self, hidden: int, size: tuple[int, int], levels: int, numbers: int) -> None:
+    def __init__(
+        self, hidden: int, size: tuple[int, int], levels: int, numbers: int, *, is_standard: bool = False
+    ) -> None:
         super().__init__()
         self.pyramid = Pyramid(hidden, levels)
         self.smallest = coarse_grid(size, levels)
         self.head = nn.Linear(math.prod(self.smallest) * self.pyramid.channels[-1], numbers)
+        self.standard = Standard(numbers) if is_standard else nn.Identity()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, numbers)."""
-        return self.head(fitted(self.pyramid(x_BCHW), self.smallest).flatten(1))
+        return self.standard(self.head(fitted(self.pyramid(x_BCHW), self.smallest).flatten(1)))
 
 
 def coarse_grid(size: tuple[int, int], levels: int) -> tuple[int, int]:
@@ -157,10 +183,13 @@ class AppearanceEncoder(nn.Module):
         levels = 1
         while crop_px % 2**levels == 0:
             levels += 1
-        self.region = Tower(hidden, (crop_px, crop_px), levels, numbers[FOREGROUND] // regions * self.times)
+        is_standard = settings.codes == "standard" and self.times == 1
+        region, crop = numbers[FOREGROUND] // regions * self.times, (crop_px, crop_px)
+        self.region = Tower(hidden, crop, levels, region, is_standard=is_standard)
         self.background = None
         if settings.is_market:
-            self.background = Tower(hidden, settings.size, _LEVELS, numbers[BACKGROUND] * self.times)
+            behind = numbers[BACKGROUND] * self.times
+            self.background = Tower(hidden, settings.size, _LEVELS, behind, is_standard=is_standard)
 
     def forward(self, x_B3HW: Tensor, sight: Sight) -> Codes:
         """(B, N) by factor; for the VAE (B, 2 N): means, then logarithms of variances."""
@@ -537,4 +566,5 @@ def _initialise(network: nn.Module, kind: str) -> None:
             if isinstance(pair, ResidualPair):
                 pair.second.weight.data *= 0.5
         if isinstance(network, Decoder):
+            network.encoder.first.weight.data[:, : network.numbers] *= 0.5
             network.decoder.last.weight.data *= 0.1
