@@ -127,7 +127,11 @@ def follow_person(frames: Mapping[str, Bytes], recipe: Recipe) -> list[Photograp
     followed = []
     for (name, person), box in zip(found.items(), boxes, strict=True):
         picture = frames[name]
-        move = find_move(recipe.crop_of(picture), (picture.shape[1], picture.shape[0]), recipe.size, box=box)
+        mode = recipe.crop_of(picture)
+        try:
+            move = find_move(mode, (picture.shape[1], picture.shape[0]), recipe.size, box=box)
+        except BadItem as bad:
+            raise UserError(f"{name}: --crop {mode}: {bad}; {_REMEDY}") from bad
         joints = move.joints(person.joints)
         if is_present(joints).sum() >= recipe.min_joints:
             empty = np.full(recipe.size[::-1], BACKGROUND, np.uint8)

@@ -33,8 +33,8 @@ TINY: dict[str, Any] = {"width": 0.05, "scale": 1.0, "rows": 64, "columns": 44, 
 
 class TestDpig(MethodContract):
     name = "dpig"
-    tiny: ClassVar = TINY | {"gan": 1.0, "critics_after": 0.5}
-    by_heart: ClassVar = {"steps": 120, "rate": 8.0}
+    tiny: ClassVar = TINY | {"gan": 1.0, "critics_after": 0.9, "pose_share": 0.1, "mapping_share": 0.1}
+    by_heart: ClassVar = {"steps": 150, "rate": 2.0}
 
     def distance(self, method: Method, batch: Any) -> float:
         """It learns to draw the source again."""
