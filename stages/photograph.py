@@ -140,13 +140,15 @@ def follow_person(frames: Mapping[str, Bytes], recipe: Recipe) -> list[Photograp
 
 
 def _steady_boxes(boxes: Sequence[Box]) -> list[Box]:
-    """Boxes of one size, that of nearly the largest, whose middles are those of the boxes over five frames."""
+    """Boxes of one size, that of nearly the largest, whose middles are means of the boxes' over up to five frames."""
     if not boxes:
         return []
     corners = np.array(boxes).reshape(-1, 2, 2)
     half = np.quantile(corners[:, 1] - corners[:, 0], 0.9, axis=0) / 2
     middles = corners.mean(1)
-    steady = [middles[max(frame - 2, 0) : frame + 3].mean(0) for frame in range(len(middles))]
+    # As many frames before as after, so that the window does not lag behind who walks.
+    reach = [min(2, frame, len(middles) - 1 - frame) for frame in range(len(middles))]
+    steady = [middles[frame - near : frame + near + 1].mean(0) for frame, near in enumerate(reach)]
     return [(float(x - half[0]), float(y - half[1]), float(x + half[0]), float(y + half[1])) for x, y in steady]
 
 

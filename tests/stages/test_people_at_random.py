@@ -26,7 +26,8 @@ ADGAN = {"width": 0.05, "scale": 0.25, "texture_vgg": "none", "perceptual": 0, "
 def made(tmp_path_factory):
     """Three pictures of each of two persons: as files, as a pack, and a clip of one of them walking through a meadow."""
     folder = tmp_path_factory.mktemp("random")
-    shutil.copy(ROOT / "params.yaml", folder)
+    weights = "models/detectors/weights"
+    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace(weights, f"{ROOT}/{weights}"))
     figures = [render(spec) for spec in plan("natural", people=2, poses=3, seed=7)]
     (folder / "frames").mkdir()
     for number, figure in enumerate(figures):
@@ -157,8 +158,8 @@ def test_the_window_follows_the_person_steadily():
     there = skeleton.is_present(joints).all(0)
     heights = np.ptp(joints[:, there, 1], axis=1)
     assert heights.max() - heights.min() < 4
-    # Forty pixels a frame in the film; at the ends the five frames' mean lags behind.
-    assert np.abs(np.diff(joints[1:3, there, 0].mean(1))).max() < 25
+    # Forty pixels a frame in the film.
+    assert np.abs(np.diff(joints[:, there, 0].mean(1))).max() < 5
     assert all(pose.image.shape == (256, 176, 3) for pose in followed)
 
 
