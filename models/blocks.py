@@ -215,6 +215,10 @@ class BottleneckUNet(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, 3, H, W)."""
+        return self.after_first(self.encoder.first(x_BCHW))
+
+    def after_first(self, x_BCHW: Tensor) -> Tensor:
+        """(B, 3, H, W) from what the first convolution gives, for who has it by a shorter way."""
         return self.decoder(*self.encoder(x_BCHW))
 
 
@@ -228,8 +232,8 @@ class _PairEncoder(nn.Module):
         self.code = nn.Linear(n * levels * smallest[0] * smallest[1], code)
 
     def forward(self, x_BCHW: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The code (B, code), and what each level leaves for the decoder."""
-        x, left = F.relu(self.first(x_BCHW)), []
+        """The code (B, code), and what each level leaves for the decoder, from the first convolution's output."""
+        x, left = F.relu(x_BCHW), []
         for level, pair in enumerate(self.pairs):
             x = pair(F.relu(self.downs[level - 1](x)) if level else x)
             left.append(x)

@@ -84,13 +84,14 @@ class Batch:
 
 
 def _scaled_joints(joints_BJ3: Tensor, ratio: Tensor) -> Tensor:
-    places = torch.where(_is_present(joints_BJ3)[..., None], (joints_BJ3[..., :2] + 0.5) * ratio - 0.5, -1)
+    places = torch.where(is_present(joints_BJ3)[..., None], (joints_BJ3[..., :2] + 0.5) * ratio - 0.5, -1)
     # A joint in the outermost half pixel would get a negative coordinate, which means missing.
-    places = torch.where(_is_present(joints_BJ3)[..., None], places.clamp_min(0), places)
+    places = torch.where(is_present(joints_BJ3)[..., None], places.clamp_min(0), places)
     return torch.cat([places, joints_BJ3[..., 2:]], dim=-1)
 
 
-def _is_present(joints_BJ3: Tensor) -> Tensor:
+def is_present(joints_BJ3: Tensor) -> Tensor:
+    """(B, 18) which joints are there."""
     return (joints_BJ3[..., 2] > 0) & (joints_BJ3[..., 0] >= 0) & (joints_BJ3[..., 1] >= 0)
 
 
@@ -99,7 +100,7 @@ def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussia
     height, width = size
     dx_BJ1W = torch.arange(width, device=joints_BJ3.device) - joints_BJ3[..., 0, None, None]
     dy_BJH1 = torch.arange(height, device=joints_BJ3.device)[:, None] - joints_BJ3[..., 1, None, None]
-    is_there_BJ11 = _is_present(joints_BJ3)[..., None, None]
+    is_there_BJ11 = is_present(joints_BJ3)[..., None, None]
     if kind == "gaussian":
         bell_BJH1, bell_BJ1W = (torch.exp(-d.square() / (2 * sigma_px**2)) for d in (dy_BJH1, dx_BJ1W))
         return (bell_BJH1 * is_there_BJ11) * bell_BJ1W

@@ -70,10 +70,14 @@ class DcganDiscriminator(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B,) raw scores: no sigmoid."""
+        return self.score(fitted(self.last_map(x_BCHW), self.smallest).flatten(1))[:, 0]
+
+    def last_map(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, h, w) what the score is made of."""
         for layer, conv in enumerate(self.convs):
             x_BCHW = conv(x_BCHW)
             x_BCHW = F.leaky_relu(self.norms[layer - 1](x_BCHW) if layer else x_BCHW, 0.2)
-        return self.score(fitted(x_BCHW, self.smallest).flatten(1))[:, 0]
+        return x_BCHW
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ METHODS = {
     "adgan": "models.adgan:Adgan",
     "pg2": "models.pg2:Pg2",
     "scagan": "models.scagan:Scagan",
+    "dpig": "models.dpig:Dpig",
 }
 
 
@@ -123,9 +124,7 @@ class Method(nn.Module, ABC):
         small = batch.scaled(self.settings.scale)
         with _evaluating(self):
             image = (self.draw(small) if codes_BKS is None else self.decode(small, codes_BKS)).float()
-        if image.shape[-2:] == batch.size:
-            return image
-        return F.interpolate(image, batch.size, mode="bicubic", align_corners=False).clamp(-1, 1)
+        return enlarged(image, batch.size)
 
     def learning_parameters(self, network: nn.Module) -> list[nn.Parameter]:
         """The parameters of `network` that are not frozen."""
@@ -137,6 +136,13 @@ class Method(nn.Module, ABC):
             raise SettingsError(f"learn: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
+
+
+def enlarged(image_B3HW: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pictures in [-1, 1] at `size` (H, W); themselves where they have it."""
+    if image_B3HW.shape[-2:] == size:
+        return image_B3HW
+    return F.interpolate(image_B3HW, size, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 @contextlib.contextmanager
