@@ -10,6 +10,8 @@ from pipeline.errors import UserError
 from pipeline.people.skeleton import JOINTS
 
 DATA = Path("data")
+# What single methods read of a domain beside its pack: <method>/<domain>/.
+EXTRAS = DATA / "extras"
 
 
 def artifact(stage: str, item: str, name: str) -> Path:
@@ -25,6 +27,11 @@ def sheet(stage: str, domain: str) -> Path:
 def pack(domain: str) -> Path:
     """The HDF5 file of a domain."""
     return DATA / "pack" / f"{domain}.h5"
+
+
+def pseudo_labels(domain: str) -> Path:
+    """The table of SPT's pseudo labels of a domain: from, to, cost."""
+    return EXTRAS / "spt" / domain / "pseudo_labels.parquet"
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

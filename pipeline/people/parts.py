@@ -149,9 +149,11 @@ def _planes(corners: Floats) -> Floats:
 
 def draw_parts(planes: Floats, *, width: int, height: int) -> NDArray[np.bool_]:
     """(..., H, W) which pixels lie inside the parts of (..., 4, 3) half planes; their borders belong."""
-    x, y = np.arange(width), np.arange(height)[:, None]
-    a, b, c = (planes[..., term, None, None] for term in range(3))
-    inside: NDArray[np.bool_] = (a * x + b * y + c >= 0).all(-3)
+    x, y = np.arange(width, dtype=planes.dtype), np.arange(height, dtype=planes.dtype)[:, None]
+    inside = np.ones((*planes.shape[:-2], height, width), bool)
+    for side in range(planes.shape[-2]):
+        a, b, c = (planes[..., side, term, None, None] for term in range(3))
+        inside &= a * x >= -(b * y + c)
     return inside
 
 
@@ -240,9 +242,7 @@ def nearness(joints: Any, segments: tuple[tuple[int, int], ...], x: Any, y: Any)
         there = [((place[..., 2] > 0) & (place[..., 0] >= 0) & (place[..., 1] >= 0)) * 1.0 for place in ends]
         # A missing end moves to where the other one is.
         (x0, y0), (x1, y1) = (
-            tuple(
-                (place[..., axis] * is_there + other[..., axis] * (1 - is_there))[..., None, None] for axis in (0, 1)
-            )
+            tuple((place[..., axis] * is_there + other[..., axis] * (1 - is_there))[..., None, None] for axis in (0, 1))
             for place, is_there, other in ((ends[0], there[0], ends[1]), (ends[1], there[1], ends[0]))
         )
         dx, dy = x1 - x0, y1 - y0

@@ -71,7 +71,7 @@ def shrink(parsing: LabelMap, joints: Joints) -> tuple[LabelMap, Joints]:
     there = is_present(joints)[:, None]
     places = np.where(there, np.maximum((joints[:, :2] + 0.5) * ratio - 0.5, 0), -1)
     moved = np.concatenate([places, joints[:, 2:]], axis=1).astype(np.float32)
-    rows, columns = (((np.arange(now) + 0.5) * was / now).astype(int) for was, now in zip((height, width), small, strict=True))
+    rows, columns = ((np.arange(now) * was + was // 2) // now for was, now in zip(parsing.shape, small, strict=True))
     return ten_labels(parsing[rows[:, None], columns], moved), moved
 
 
