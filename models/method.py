@@ -23,7 +23,7 @@ from models.data import Batch
 from models.settings import SettingsError, read_settings
 
 # Name of a system -> its class, imported when it is asked for.
-METHODS = {"adgan": "models.adgan:Adgan"}
+METHODS = {"adgan": "models.adgan:Adgan", "spt": "models.spt:Spt"}
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type]
-    phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    phases: tuple[Phase, ...] = (Phase("train"),)  # one whose settings decide sets its own
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.
     bound: ClassVar[tuple[str, ...]] = ()
     # What is read of a pack beside pictures, label maps and joints: of `models.data.EXTRAS`.
-    reads: ClassVar[frozenset[str]] = frozenset()
+    reads: frozenset[str] = frozenset()
     # What a command can ask for beside `generate`.
-    edits: ClassVar[frozenset[str]] = frozenset()
+    edits: frozenset[str] = frozenset()
 
     def __init__(self, settings: Any) -> None:
         super().__init__()
