@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import instance_norm, scaled
-from models.warps import Warps
+from models.warps import Warps, make_warps
 from pipeline.people.skeleton import JOINTS
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)
@@ -188,6 +188,42 @@ def _two(layers: nn.Sequential, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _large(decoder: Decoder, joined: Tensor) -> Tensor:
     return torch.tanh(decoder.finish(F.interpolate(joined, scale_factor=2, mode="nearest")))
+
+
+class PublishedAppearance(Appearance):
+    """H_A as published: takes what the released demo gave it, and makes warps and masks itself.
+
+    Alpha is 1, as at test time. Mended is what only other than square pictures show: height and width do not change
+    places in the warps unless `compat` is set to `original`. In eval mode the dropout rests, which the demo left on.
+    """
+
+    compat = "mended"
+
+    def forward(  # type: ignore[override]
+        self, full: Tensor, half: Tensor, source_joints: Tensor, target_joints: Tensor
+    ) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] from `full` (B, 57, H, W) and `half` (B, 57, H/2, W/2).
+
+        Channels: source picture 3, parsing 9, pose 18, target parsing 9, pose 18. Joints (B, 18, 2) are x, y in pixels
+        of `full`, -1 where missing; for `half` they are halved and cut to whole pixels.
+        """
+        people = [_with_scores(joints) for joints in (source_joints, target_joints)]
+        halves = [torch.where(joints[..., 2:] > 0, (joints * 0.5).trunc(), joints) for joints in people]
+        halves = [
+            torch.cat([joints[..., :2], whole[..., 2:]], -1) for joints, whole in zip(halves, people, strict=True)
+        ]
+        warps = [
+            make_warps(*joints, planes.shape[-2:], exchanged=self.compat == "original")
+            for joints, planes in ((people, full), (halves, half))
+        ]
+        wide, small = ((planes[:, :30], planes[:, [*range(39, 57), *range(30, 39)]]) for planes in (full, half))
+        return super().forward(wide, small, (warps[0], warps[1]))
+
+
+def _with_scores(joints_BJ2: Tensor) -> Tensor:
+    """(B, 18, 3) with the score 1 of joints that are there, 0 of those that are not."""
+    is_there = (joints_BJ2 >= 0).all(-1, keepdim=True)
+    return torch.cat([torch.where(is_there, joints_BJ2, -1).float(), is_there.float()], -1)
 
 
 class Semantic(nn.Module):

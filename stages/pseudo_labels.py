@@ -58,21 +58,23 @@ def _search(job: Job) -> tuple[pd.DataFrame, quarantine.Rows]:
     limit, key = settings.max_quarantined, f"domains.{job.item}.pseudo_labels.max_quarantined"
     quarantine.enforce(set_aside, total=len(ids), limit=limit, key=key)
     tiles = _shrink(job, usable, joints)
-    limits = {"nearest": settings.nearest, "likely": settings.likely, "min_change": settings.min_change}
-    lists = dict(zip(usable, shortlists(_gallery(tiles), **limits), strict=True))
+    chosen = shortlists(
+        _gallery(tiles), nearest=settings.nearest, likely=settings.likely, min_change=settings.min_change
+    )
+    lists = dict(zip(usable, chosen, strict=True))
     set_aside += [(name, "no other picture shows another pose") for name, found in lists.items() if not len(found)]
     quarantine.enforce(set_aside, total=len(ids), limit=limit, key=key)
 
     contents = [Content.of(tile) for tile in tiles]
     asked = {name: row for row, name in enumerate(usable) if len(lists[name])}
-    chosen = job.map(
+    answers = job.map(
         (Item(name, (contents[row], *(contents[other] for other in lists[name]))) for name, row in asked.items()),
         make_chooser,
         settings="choice",
         batch=_QUERIES,
         total=len(asked),
     ).values("choice")
-    found = {name: _CHOICE.unpack(chosen[name]) for name in asked}
+    found = {name: _CHOICE.unpack(answers[name]) for name in asked}
     return _table([(name, usable[lists[name][place]], cost) for name, (place, cost) in found.items()]), set_aside
 
 

@@ -124,7 +124,7 @@ def part_planes(joints: Joints, *, body: str = "picture") -> Floats:
     # Half a pixel less, so that the whole pixels inside are those of the half-open box.
     left, top, right, bottom = (box[..., side] - 0.5 for side in range(4))
     head = np.stack([np.stack([left, right, right, left], -1), np.stack([top, top, bottom, bottom], -1)], -1)
-    there = is_present(joints)[..., TORSO].all(-1)
+    there = np.asarray(is_present(joints)[..., TORSO].all(-1))
     torso = np.where(there[..., None, None], joints[..., TORSO, :2].astype(np.float64), np.nan)
     corners = np.concatenate([torso[..., None, :, :], head[..., None, :, :], bands(joints)], -3)
     planes = _planes(corners)
@@ -143,11 +143,11 @@ def _planes(corners: Floats) -> Floats:
     normals = normals * np.sign(area)[..., None, None]
     planes = np.concatenate([normals, -(normals * corners).sum(-1, keepdims=True)], -1)
     nothing = np.broadcast_to([0.0, 0.0, -1.0], planes.shape)
-    is_there = (np.abs(area) > 0)[..., None, None]
+    is_there = np.greater(np.abs(area)[..., None, None], 0)
     return np.where(is_there, np.nan_to_num(planes), nothing)
 
 
-def draw_parts(planes: Floats, *, width: int, height: int) -> NDArray[np.bool_]:
+def draw_parts(planes: NDArray[np.floating], *, width: int, height: int) -> NDArray[np.bool_]:
     """(..., H, W) which pixels lie inside the parts of (..., 4, 3) half planes; their borders belong."""
     x, y = np.arange(width, dtype=planes.dtype), np.arange(height, dtype=planes.dtype)[:, None]
     inside = np.ones((*planes.shape[:-2], height, width), bool)
@@ -176,7 +176,7 @@ def part_moves(source: Joints, target: Joints, *, mirror: bool = True) -> Floats
     ours, theirs = (bands(joints, beyond_lower=_BEYOND_LOWER_MOVE) for joints in (source, target))
     if mirror:
         ours = np.where(np.isnan(ours), ours[..., _OTHER_SIDE, :, :], ours)
-    known = ~(np.isnan(ours) | np.isnan(theirs)).any((-1, -2))
+    known = ~np.asarray((np.isnan(ours) | np.isnan(theirs)).any((-1, -2)))
     limbs = _fit(np.nan_to_num(ours), np.nan_to_num(theirs), np.broadcast_to(known[..., None], (*known.shape, 4)))
     limbs[~known] = NOWHERE
     return np.concatenate([body[..., None, :, :], head[..., None, :, :], limbs], -3)
