@@ -248,6 +248,7 @@ def nearness(joints: Any, segments: tuple[tuple[int, int], ...], x: Any, y: Any)
         dx, dy = x1 - x0, y1 - y0
         share = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clip(1e-9)).clip(0, 1)
         away = (x - x0 - share * dx) ** 2 + (y - y0 - share * dy) ** 2
-        away = away + 1e12 * (1 - there[0])[..., None, None] * (1 - there[1])[..., None, None]
+        is_lost = (1 - there[0])[..., None, None] * (1 - there[1])[..., None, None]
+        away = away * (1 - is_lost) + 1e12 * is_lost
         nearest = away if nearest is None else (nearest + away - abs(nearest - away)) / 2
     return nearest
