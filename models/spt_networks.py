@@ -207,23 +207,24 @@ class PublishedAppearance(Appearance):
         Channels: source picture 3, parsing 9, pose 18, target parsing 9, pose 18. Joints (B, 18, 2) are x, y in pixels
         of `full`, -1 where missing; for `half` they are halved and cut to whole pixels.
         """
-        people = [_with_scores(joints) for joints in (source_joints, target_joints)]
-        halves = [torch.where(joints[..., 2:] > 0, (joints * 0.5).trunc(), joints) for joints in people]
-        halves = [
-            torch.cat([joints[..., :2], whole[..., 2:]], -1) for joints, whole in zip(halves, people, strict=True)
-        ]
-        warps = [
-            make_warps(*joints, planes.shape[-2:], exchanged=self.compat == "original")
-            for joints, planes in ((people, full), (halves, half))
-        ]
+        exchanged = self.compat == "original"
+        ours, theirs = (_with_scores(joints) for joints in (source_joints, target_joints))
+        fine = make_warps(ours, theirs, (full.shape[2], full.shape[3]), exchanged=exchanged)
+        coarse = make_warps(_cut_half(ours), _cut_half(theirs), (half.shape[2], half.shape[3]), exchanged=exchanged)
         wide, small = ((planes[:, :30], planes[:, [*range(39, 57), *range(30, 39)]]) for planes in (full, half))
-        return super().forward(wide, small, (warps[0], warps[1]))
+        return super().forward(wide, small, (fine, coarse))
 
 
 def _with_scores(joints_BJ2: Tensor) -> Tensor:
     """(B, 18, 3) with the score 1 of joints that are there, 0 of those that are not."""
     is_there = (joints_BJ2 >= 0).all(-1, keepdim=True)
     return torch.cat([torch.where(is_there, joints_BJ2, -1).float(), is_there.float()], -1)
+
+
+def _cut_half(joints_BJ3: Tensor) -> Tensor:
+    """Half the coordinates, cut to whole pixels; missing joints stay as they are."""
+    places = torch.where(joints_BJ3[..., 2:] > 0, (joints_BJ3[..., :2] * 0.5).trunc(), joints_BJ3[..., :2])
+    return torch.cat([places, joints_BJ3[..., 2:]], -1)
 
 
 class Semantic(nn.Module):
