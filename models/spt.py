@@ -29,7 +29,7 @@ from models.losses import lsgan
 from models.method import Method, Moment, Phase, Update
 from models.settings import SettingsError, setting
 from models.spt_networks import Appearance, PatchCritic, PoseNetwork, Semantic
-from models.warps import body_masks, body_parts, crop_faces, joint_patches, make_warps, ten_labels
+from models.warps import body_masks, body_parts, crop_faces, joint_patches, make_warps, moved_at_random, ten_labels
 from pipeline.people.parts import TEN_LABELS
 from pipeline.people.skeleton import JOINTS
 
@@ -72,6 +72,8 @@ class SptSettings:
     content: float = setting(0.03, low=0)
     style: float = setting(1.0, low=0)
     l1: float = setting(0.0, low=0)  # of the circle's end to the source; none in the published code
+    # Share of H_A's own steps that it first draws the source flipped, shifted and scaled, of which the truth is known.
+    own_until: float = setting(0.0, low=0, high=1)
     semantic_gan: float = setting(0.1, low=0)
 
     def __post_init__(self) -> None:
@@ -181,6 +183,8 @@ class Spt(Method):
             criticism: dict[str, Tensor] = {}
         elif at.phase == "semantic":
             terms, criticism = self._semantic_terms(batch, with_critic=has_critics)
+        elif at.phase == "appearance" and at.progress < self.settings.own_until:
+            terms, criticism = self._own_terms(batch, at), {}
         else:
             terms, criticism = self._appearance_terms(batch, at, with_critics=has_critics)
             if at.phase == "joint":
@@ -324,6 +328,14 @@ class Spt(Method):
         if self.critic_face is not None:
             terms["face"], criticism["critic_face"] = self._face_terms(circle)
         return terms, criticism
+
+    def _own_terms(self, batch: Batch, at: Moment) -> dict[str, Tensor]:
+        """The source drawn from itself, in a look that it is moved to as a whole: here there is a truth."""
+        image, parsing, joints = moved_at_random(batch.source, batch.source_parsing, batch.source_joints)
+        source = self._known_look(batch.source_parsing, batch.source_joints, batch)
+        target = self._known_look(parsing, joints, batch)
+        drawn = self._paint(_halved(batch.source), source, target, self._alpha(at.progress))
+        return {"own": (self.settings.l1 or 1.0) * F.l1_loss(drawn, image)}
 
     def _circle(self, batch: Batch, at: Moment) -> Circle:
         """The person drawn in the target's look, and from that drawn back."""

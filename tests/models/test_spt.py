@@ -478,6 +478,14 @@ def test_people_without_a_head_do_not_disturb_the_critic_of_faces(batch):
     assert terms["face"] == terms["critic_face"] == 0
 
 
+def test_it_first_draws_itself_where_it_is_told_to(batch):
+    method = spt(own_until=0.5)
+    terms, order = stepped(method, batch, "appearance", step=4)
+    assert terms.keys() == {"own"}
+    assert order == ["generators"]
+    assert "own" not in stepped(method, batch, "appearance", step=5)[0]
+
+
 def test_the_enhancer_fades_in(batch):
     method = spt(enhancer_from=0.2, enhancer_until=0.6)
     found = [method._alpha(progress) for progress in (0, 0.2, 0.4, 0.6, 0.9)]

@@ -5,7 +5,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.warps import Warps, body_masks, body_parts, crop_faces, joint_patches, make_warps, ten_labels
+from models.warps import (
+    Warps,
+    body_masks,
+    body_parts,
+    crop_faces,
+    joint_patches,
+    make_warps,
+    moved_at_random,
+    ten_labels,
+)
 from pipeline.people import parts
 from pipeline.people.masks import body_mask
 
@@ -145,3 +154,27 @@ def test_patches_surround_the_joints(joints):
     assert abs(rows - float(y)).max() <= 4
     assert abs(columns - float(x)).max() <= 4
     assert found[0, 3, round(float(y)), round(float(x))] == 1
+
+
+def test_pictures_maps_and_joints_are_moved_together():
+    """A dot at every joint: it is where the moved joint is, mirrored ones under the other side's name."""
+    joints = torch.full((8, 18, 3), -1.0)
+    joints[..., 2] = 0
+    joints[:, 2], joints[:, 5] = torch.tensor([30.0, 30.0, 1.0]), torch.tensor([50.0, 44.0, 1.0])
+    image, parsing = torch.zeros(8, 3, 96, 72), torch.zeros(8, 96, 72, dtype=torch.uint8)
+    for channel, joint in enumerate((2, 5)):
+        x, y = joints[0, joint, :2].long().tolist()
+        image[:, channel, y - 2 : y + 3, x - 2 : x + 3] = 1
+        parsing[:, y - 2 : y + 3, x - 2 : x + 3] = joint
+    torch.manual_seed(0)
+    moved, maps, places = moved_at_random(image, parsing, joints)
+    seen = set()
+    for sample in range(8):
+        is_mirrored = bool(places[sample, 2, 0] > places[sample, 5, 0])
+        for channel, joint in enumerate((5, 2) if is_mirrored else (2, 5)):
+            x, y, score = places[sample, joint].tolist()
+            assert score == 1
+            assert moved[sample, channel, round(y), round(x)] > 0.5
+            assert maps[sample, round(y), round(x)] == (2, 5)[channel]
+        seen.add(is_mirrored)
+    assert seen == {True, False}
