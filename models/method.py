@@ -26,8 +26,9 @@ from models.settings import SettingsError, read_settings
 METHODS = {
     "adgan": "models.adgan:Adgan",
     "pg2": "models.pg2:Pg2",
-    "scagan": "models.scagan:Scagan",
+    "spt": "models.spt:Spt",
     "dpig": "models.dpig:Dpig",
+    "scagan": "models.scagan:Scagan",
 }
 
 
@@ -75,9 +76,9 @@ class Method(nn.Module, ABC):
     # Settings that weights are bound to though their shapes do not show it.
     bound: ClassVar[tuple[str, ...]] = ()
     # What is read of a pack beside pictures, label maps and joints: of `models.data.EXTRAS`.
-    reads: ClassVar[frozenset[str]] = frozenset()
+    reads: frozenset[str] = frozenset()
     # What a command can ask for beside `generate`.
-    edits: ClassVar[frozenset[str]] = frozenset()
+    edits: frozenset[str] = frozenset()
 
     def __init__(self, settings: Any) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ from models.discriminators import Norm, ResidualDiscriminator
 from models.method import Method, method_class
 from models.scagan import Generator as ScaganGenerator
 from models.scagan import PriorTransfer
+from models.spt_networks import Appearance, PublishedAppearance
 from pipeline.errors import UserError
 from pipeline.people.labels import MERGE
 from pipeline.people.skeleton import JOINTS
@@ -102,6 +103,15 @@ ORIGINALS = {
         method="adgan",
         part="critic_texture",
         settings={"width": 1.0},
+    ),
+    "spt_appearance": Original(
+        "SPT's appearance generator (H_A)",
+        (PublishedAppearance,),
+        Appearance,
+        method="spt",
+        part="appearance",
+        settings={"width": 1.0, "mode": "e2e"},
+        trained_with={"scale": 1.0, "compat": "original"},
     ),
 }
 

@@ -20,7 +20,7 @@ from pipeline.params import Params
 from stages import artifacts
 from stages.report import charts
 
-DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
+DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
 BASELINES = ("copy_source", "nearest_pose", "mean_person", "oracle")
 SMALLER_IS_BETTER = (
     *("l1", "l1_mask", "joint_error_px", "lpips", "lpips_hed", "cx_gs", "cx_gt"),
@@ -162,11 +162,13 @@ def gather(params: Params) -> Facts:
 
 def _domain(name: str, params: Params, counts: dict[str, Any]) -> DomainFacts:
     set_aside = []
-    for stage in DATA_STAGES:
+    # Where no listed method reads pseudo labels there is nothing to show of them.
+    stages = [stage for stage in DATA_STAGES if stage != "pseudo_labels" or "spt" in params.methods]
+    for stage in stages:
         path = artifacts.artifact(stage, name, "quarantine.csv")
         set_aside += [(stage, item, reason) for item, reason in (quarantine.read(path) if path.is_file() else ())]
     reasons = Counter(f"{stage}: {reason}" for stage, _, reason in set_aside).most_common(8)
-    sheets = [(stage, path) for stage in DATA_STAGES if (path := artifacts.sheet(stage, name)).is_file()]
+    sheets = [(stage, path) for stage in stages if (path := artifacts.sheet(stage, name)).is_file()]
     domain = params.domain(name)
     return DomainFacts(name, domain.ingest.source, domain.raw, counts, set_aside, reasons, sheets)
 
