@@ -62,6 +62,7 @@ def read(path: Path = HERE / "params.yaml") -> Params:
         strength={
             "natural": rendered,
             "shop": rendered,
+            "backs": rendered,
             "toon": drawn,
             "chibi": drawn,
             "photograph": photograph,

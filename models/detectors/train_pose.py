@@ -138,7 +138,7 @@ def main() -> None:
     torch.set_num_threads(1)
     knobs = params.train_pose
     data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out)
-    photographic = np.isin(data.kinds, ("natural", "shop"))[:, None, None]
+    photographic = np.isin(data.kinds, ("natural", "shop", "backs"))[:, None, None]
     joints = np.where(photographic, as_photographs_name_them(data.joints), data.joints)
     data = replace(data, joints=joints)
     data = without_strays(replace(data, joints=without_hidden_faces(data.joints)))
