@@ -51,7 +51,9 @@ def score_parsing(parser: Parser, pictures: Examples) -> dict[str, Any]:
     found = np.stack(parser.parse(list(kept.images)))
     by_view = {}
     for view, rows in _rows_of_views(kept):
-        part = extraction.score_labels(found[rows], list(kept.labels[rows]), [kept.names[row] for row in rows], draws=1)
+        part = extraction.score_labels(
+            list(found[rows]), list(kept.labels[rows]), [kept.names[row] for row in rows], draws=1
+        )
         accuracy = _round((found[rows] == kept.labels[rows]).mean())
         by_view[view] = {"pictures": len(rows), "miou": part["value"], "accuracy": accuracy}
     return {

@@ -97,7 +97,7 @@ def as_photographs_name_them(joints: skeleton.Joints) -> skeleton.Joints:
     """
     out = joints.copy()
     shoulders, hips = [skeleton.RIGHT_SHOULDER, skeleton.LEFT_SHOULDER], [skeleton.RIGHT_HIP, skeleton.LEFT_HIP]
-    sides = skeleton.is_present(joints)[:, shoulders + hips].all(axis=1)
+    sides = np.asarray(skeleton.is_present(joints)[:, shoulders + hips].all(axis=1))
     for pair, width in ((shoulders, SHOULDER_WIDTH), (hips, HIP_WIDTH)):
         middle = joints[:, pair, :2].mean(axis=1, keepdims=True)
         out[:, pair, :2] = np.where(
@@ -107,7 +107,7 @@ def as_photographs_name_them(joints: skeleton.Joints) -> skeleton.Joints:
     raised = [*shoulders, skeleton.NECK]
     out[:, raised, :2] += np.where(sides[:, None] & (up[:, 1:] < 0), SHOULDER_LIFT * up, 0)[:, None]
     for knee, ankle in ((skeleton.RIGHT_KNEE, skeleton.RIGHT_ANKLE), (skeleton.LEFT_KNEE, skeleton.LEFT_ANKLE)):
-        both = skeleton.is_present(joints)[:, [knee, ankle]].all(axis=1)
+        both = np.asarray(skeleton.is_present(joints)[:, [knee, ankle]].all(axis=1))
         shin = np.where(both[:, None], joints[:, ankle, :2] - joints[:, knee, :2], 0)
         out[:, ankle, :2] -= (1 - SHIN_LENGTH) * shin
     return skeleton.move(
