@@ -21,7 +21,10 @@ def standing() -> skeleton.Joints:
 def test_rendered_shoulders_go_up_hips_together_and_ankles_up():
     before = standing()
     after = train_pose.as_photographs_name_them(before)
-    moved = {name: (after - before)[0, number, :2].astype(float).round(2).tolist() for number, name in enumerate(skeleton.JOINTS)}
+    moved = {
+        name: (after - before)[0, number, :2].astype(float).round(2).tolist()
+        for number, name in enumerate(skeleton.JOINTS)
+    }
     assert moved["right_shoulder"] == [1.2, -2.7]
     assert moved["left_shoulder"] == [-1.2, -2.7]
     assert moved["neck"] == [0, -2.7]
