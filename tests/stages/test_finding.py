@@ -29,9 +29,10 @@ def figure():
 
 
 def test_the_defaults_are_those_of_params_yaml():
-    for domain in params.load(ROOT / "params.yaml").domains.values():
-        assert Finding.of(domain.keypoints) == Finding()
-        assert Labelling.of(domain.parsing) == Labelling()
+    settings = params.load(ROOT / "params.yaml")
+    domain = settings.domain(settings.pretrain_domain)
+    assert Finding.of(domain.keypoints) == Finding()
+    assert Labelling.of(domain.parsing) == Labelling()
 
 
 def test_unsure_joints_are_dropped_or_kept_and_never_counted():
