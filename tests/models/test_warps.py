@@ -170,7 +170,7 @@ def test_pictures_maps_and_joints_are_moved_together():
     moved, maps, places = moved_at_random(image, parsing, joints)
     seen = set()
     for sample in range(8):
-        is_mirrored = bool(places[sample, 2, 0] > places[sample, 5, 0])
+        is_mirrored = bool(places[sample, 2, 1] > places[sample, 5, 1])
         for channel, joint in enumerate((5, 2) if is_mirrored else (2, 5)):
             x, y, score = places[sample, joint].tolist()
             assert score == 1
