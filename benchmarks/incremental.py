@@ -1,21 +1,25 @@
 """What one more picture costs: the data stages from nothing, and again with one picture added.
 
     python benchmarks/incremental.py [--pictures 500 1000 2000] [--archive] [--size 44 64]
+    python benchmarks/incremental.py --rendered [--pictures 500 1000 2000]
 
 Each run clones the project into a temporary folder, makes that many small pictures with joints and label maps (so that
 no network is measured), and times `dvc repro pack@source` from nothing, with nothing changed, and with one picture
-added. `--archive` puts them into one zip that is read in place.
+added. `--archive` puts them into one zip that is read in place. With `--rendered` the pictures are the embedded people
+at full size, joints and label maps come from the shipped networks, and the time of rendering is measured too.
 """
 
 import argparse
 import io
 import os
 import subprocess
+import tarfile
 import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -23,6 +27,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 POSES = 5
+FIGURE_POSES = 6
 
 
 def make_picture(number: int, size: tuple[int, int]) -> tuple[bytes, bytes, str]:
@@ -72,21 +77,26 @@ def write_raw(raw: Path, count: int, size: tuple[int, int], *, archive: bool) ->
     return raw
 
 
-def repro(project: Path) -> float:
-    """Seconds of `dvc repro pack@source`."""
+def repro(project: Path, stage: str = "pack@source") -> float:
+    """Seconds of `dvc repro` up to a stage."""
     start = time.perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
     run = subprocess.run(
-        ["dvc", "repro", "pack@source"], cwd=project, env=environment, capture_output=True, text=True, check=False
+        ["dvc", "repro", stage], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     if run.returncode:
         raise SystemExit(run.stdout + run.stderr)
     return time.perf_counter() - start
 
 
-def set_up(folder: Path, raw: Path, size: tuple[int, int]) -> Path:
+def clone(folder: Path) -> Path:
     project = folder / "project"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
+    return project
+
+
+def set_up(folder: Path, raw: Path, size: tuple[int, int]) -> Path:
+    project = clone(folder)
     yaml = YAML()
     params = yaml.load((project / "params.yaml").read_text())
     source = params["domains"]["source"]
@@ -109,12 +119,56 @@ def measure(count: int, size: tuple[int, int], *, archive: bool) -> tuple[float,
         return whole, nothing, repro(project)
 
 
+def measure_rendered(count: int) -> tuple[float, float, float, float]:
+    """Seconds of rendering, of everything up to the pack, of no change and of one picture added."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        project, raw = clone(folder), folder / "raw"
+        _change(project, figures={"people": -(-(count + 1) // FIGURE_POSES), "poses": FIGURE_POSES})
+        rendering = repro(project, "figures@source")
+        raw.mkdir()
+        for shard in sorted((project / "data/figures/source/images").glob("*.tar")):
+            with tarfile.open(shard) as tar:
+                tar.extractall(raw, filter="data")
+        names = sorted(raw.iterdir())
+        for surplus in names[count + 1 :]:
+            surplus.unlink()
+        last = names[count].rename(folder / names[count].name)
+        _change(project, raw=str(raw), ingest={"source": "folder"})
+        whole, nothing = repro(project), repro(project)
+        last.rename(raw / last.name)
+        return rendering, whole, nothing, repro(project)
+
+
+def _change(project: Path, **sections: Any) -> None:
+    """Set keys of `domains.source`."""
+    yaml = YAML()
+    params = yaml.load((project / "params.yaml").read_text())
+    for key, value in sections.items():
+        if isinstance(value, dict):
+            params["domains"]["source"][key] |= value
+        else:
+            params["domains"]["source"][key] = value
+    with (project / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, nargs="+", default=[500, 1000, 2000])
     parser.add_argument("--archive", action="store_true", help="one zip instead of loose files")
     parser.add_argument("--size", type=int, nargs=2, default=(44, 64), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--rendered", action="store_true", help="rendered people and the shipped networks")
     options = parser.parse_args()
+    if options.rendered:
+        heads = ("pictures", "rendering", "from nothing", "no change", "one added", "share", "with rendering")
+        print(" ".join(f"{head:>14}" for head in heads))
+        for count in options.pictures:
+            rendering, whole, nothing, added = measure_rendered(count)
+            seconds = (f"{value:.1f} s" for value in (rendering, whole, nothing, added))
+            shares = f"1/{whole / added:.0f}", f"1/{(whole + rendering) / added:.0f}"
+            print(" ".join(f"{cell:>14}" for cell in (count, *seconds, *shares)), flush=True)
+        return
     print(f"{'pictures':>9} {'from nothing':>13} {'no change':>10} {'one added':>10} {'share':>7}")
     for count in options.pictures:
         whole, nothing, added = measure(count, tuple(options.size), archive=options.archive)

@@ -147,13 +147,11 @@ class Pg2(Method):
         names = ("coarse",) if phase == "coarse" else ("fine", "critic")
         rate, found = self.settings.learning_rate, {}
         for name in names:
-            if parameters := self.learning_parameters(getattr(self, name)):
-                is_wasserstein = phase == "fine" and self.settings.is_wasserstein
-                found[name] = (
-                    torch.optim.RMSprop(parameters, lr=rate)
-                    if is_wasserstein
-                    else torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
-                )
+            parameters = self.learning_parameters(getattr(self, name))
+            if parameters and phase == "fine" and self.settings.is_wasserstein:
+                found[name] = torch.optim.RMSprop(parameters, lr=rate)
+            elif parameters:
+                found[name] = torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
         return found
 
     def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
@@ -167,12 +165,12 @@ class Pg2(Method):
             return {"coarse": loss.detach()}
         with torch.no_grad():
             coarse = self._draw_coarse(batch)
-        has_critic_steps = bool(self.learning_parameters(self.critic))
-        period = self.settings.critic_steps if has_critic_steps and self.settings.is_wasserstein else 1
+        critic_learns = bool(self.learning_parameters(self.critic))
+        period = self.settings.critic_steps if critic_learns and self.settings.is_wasserstein else 1
         is_turn = (at.step + 1) % period == 0
         with torch.set_grad_enabled(is_turn):
             image = self._refine(coarse, batch)
-        terms = self._teach_critic(image.detach(), coarse, batch, update) if has_critic_steps else {}
+        terms = self._teach_critic(image.detach(), coarse, batch, update) if critic_learns else {}
         if is_turn:
             distance, verdict = self._distance(image, batch), self._verdict(image, coarse, batch)
             update("fine", self.settings.reconstruction * distance + verdict)
@@ -214,14 +212,13 @@ class Pg2(Method):
     def _teach_critic(self, image: Tensor, coarse: Tensor, batch: Batch, update: Update) -> dict[str, Tensor]:
         """A step of the critic: the target is real; what is generated, and in a triplet the source, is not."""
         real, *fakes = self._scores(image, coarse, batch)
-        judge = wasserstein if self.settings.is_wasserstein else log_likelihood
+        is_wasserstein = self.settings.is_wasserstein
+        judge = wasserstein if is_wasserstein else log_likelihood
         loss = judge(real, is_real=True) + torch.stack([judge(fake, is_real=False) for fake in fakes]).mean()
-        if self.settings.is_wasserstein:
-            update("critic", loss)
+        loss = loss if is_wasserstein else loss / 2
+        update("critic", loss)
+        if is_wasserstein:
             clip_weights(self.critic, self.settings.clip)
-        else:
-            loss = loss / 2
-            update("critic", loss)
         return {"critic": loss}
 
     def _verdict(self, image: Tensor, coarse: Tensor, batch: Batch) -> Tensor:

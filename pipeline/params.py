@@ -152,6 +152,8 @@ class EngineSettings:
 class Evaluate:
     """How held-out pictures are scored and shown."""
 
+    perceptual: bool = _knob()
+    protocols: list[str] = _knob(choices=("plain", "padded", "train_fid", "pg2"))
     device: str = _knob(choices=("auto", "cpu", "cuda"))
     max_pairs: int = _knob(low=1)
     grid_rows: int = _knob(low=1, high=64)
@@ -287,6 +289,10 @@ def _value(hint: Any, raw: Any, limits: Mapping[str, Any], name: str, where: str
         if not isinstance(raw, Mapping) or (dataclasses.is_dataclass(inner) and not raw):
             raise ParamsError(f"{name}: {where}: expected a mapping, found {raw!r}")
         return {str(key): _value(inner, value, {}, name, f"{where}.{key}") for key, value in raw.items()}
+    if typing.get_origin(hint) is list:
+        if not isinstance(raw, list) or not raw:
+            raise ParamsError(f"{name}: {where}: expected a list such as [{', '.join(limits['choices'][:2])}]")
+        return [_scalar(typing.get_args(hint)[0], value, limits, name, where) for value in raw]
     if hint is Any:
         return raw
     return _scalar(hint, raw, limits, name, where)

@@ -1,13 +1,16 @@
 """Where artifacts live: `data/<stage>/<domain or method>/...`, and how tables of key points are kept."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 from pipeline.people.skeleton import JOINTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA = Path("data")
 
@@ -27,7 +30,7 @@ def pack(domain: str) -> Path:
     return DATA / "pack" / f"{domain}.h5"
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write parquet, at once or not at all: the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
@@ -37,6 +40,8 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def write_keypoints(path: Path, joints: dict[str, NDArray[np.float32]]) -> None:
     """Write `id, keypoints` (54 numbers: x, y, score of 18 joints), sorted by id."""
+    import pandas as pd  # a third of a second, which stages without tables need not wait
+
     ids = sorted(joints)
     rows = [np.asarray(joints[key], np.float32).ravel() for key in ids]
     write_table(path, pd.DataFrame({"id": pd.Series(ids, dtype="string"), "keypoints": pd.Series(rows, dtype=object)}))
@@ -44,6 +49,8 @@ def write_keypoints(path: Path, joints: dict[str, NDArray[np.float32]]) -> None:
 
 def read_keypoints(path: Path) -> dict[str, NDArray[np.float32]]:
     """(18, 3) joints by id."""
+    import pandas as pd
+
     table = pd.read_parquet(path)
     return {
         str(key): np.asarray(row, np.float32).reshape(len(JOINTS), 3)

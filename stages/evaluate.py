@@ -1,12 +1,13 @@
-"""Score a method on the held-out pairs of every domain, beside the baseline that copies the source picture.
+"""Score a method on the held-out pairs of every domain under named protocols, beside baselines that need no training.
 
-Protocol `plain` (models/metrics/pictures.py). Intervals are drawn over persons, or over target pictures where there are
-only a few persons. Where the truth is known, that is for
-rendered people, the extraction of key points and label maps is scored too.
+Intervals are drawn over persons, or over target pictures where there are only a few persons. Where the truth is known,
+that is for rendered people, the extraction of key points and label maps is scored too.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +15,83 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import default_collate
 
-from models.data import Batch, Draw, Pairs, to_batch, to_levels
+from models.data import Draw, Pairs, to_batch, to_levels
+from models.features import Trunk
 from models.method import Method, load, method_class
 from models.metrics.extraction import score_joints, score_labels
 from models.metrics.intervals import bootstrap_mean, choose_groups
-from models.metrics.pictures import LARGER_IS_BETTER, METRICS, PROTOCOL, score_pictures
+from models.metrics.networks import Perceptual
+from models.metrics.pictures import Scores, contextual_distances, perceptual_distances
+from models.metrics.protocols import PROTOCOLS, Protocol
+from models.metrics.sets import ENOUGH_PICTURES
 from pipeline.packed import Pack
 from pipeline.people import labels, skeleton
 from pipeline.pictures import encode_png
 from pipeline.run import Job
 from pipeline.shards import ShardReader, write_shards
 from stages import sheets
-from stages.artifacts import artifact, pack, read_keypoints
-from stages.drawing import beside, draw_skeleton
+from stages.artifacts import artifact, pack, read_keypoints, write_table
+from stages.baselines import BASELINES
+from stages.drawing import Bytes
 from stages.exchanges import choose_figures, make_sections
-from stages.failures import choose_failures
+from stages.failures import ORDER, pair_tile, write_failures
+from stages.measuring import Sight, Targets, look, score_pairs, score_set
 
-COPY_SOURCE = "copy_source"
 BATCH = 8
 SHARDS = 4
 
+# Whom a system is compared with, pair by pair, and what the comparison is called.
+COPY_SOURCE = "copy_source"
+SCRATCH = "scratch"
+
 Row = dict[str, Any]
-Scores = dict[str, NDArray[np.float64]]
+Rows = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The held-out pairs of one domain: rows of its pack, and what the intervals are drawn over."""
+
+    domain: str
+    packed: Pack
+    rows: Rows
+
+    @property
+    def groups(self) -> tuple[str, Sequence[str]]:
+        """What is drawn, and the group of every pair."""
+        names, persons = self.packed.names, self.packed.persons
+        return choose_groups([persons[row] for _, row in self.rows], [names[row] for _, row in self.rows])
+
+    @property
+    def list_hash(self) -> str:
+        """Of the names of the pairs in their order: numbers of other lists are not comparable."""
+        names = self.packed.names
+        told = "\n".join(f"{names[source]},{names[target]}" for source, target in self.rows)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def run(job: Job) -> None:
-    """Write `rows.csv`, `metrics.json`, `extraction.json`, grids, failures, exchanges and the generated pictures."""
-    rows, extraction = [], {}
+    """Write scores (rows, pairs, metrics, extraction), grids, failures, exchanges and the generated pictures."""
+    rows: list[Row] = []
+    tables, extraction = [], {}
     for domain in job.params.domains:
         packed = Pack(pack(domain))
-        rows += _score_domain(job, domain, packed)
+        found, table = _score_domain(job, domain, packed)
+        rows += found
+        tables.append(table)
         _write_exchanges(job, domain, packed)
         if job.params.domain(domain).ingest.source == "figures":
             extraction[domain] = _score_extraction(domain, packed)
-    table = pd.DataFrame(rows)
     artifact("evaluate", job.item, "").mkdir(parents=True, exist_ok=True)
-    table.to_csv(artifact("evaluate", job.item, "rows.csv"), index=False, float_format="%.6g")
+    pd.DataFrame(rows).to_csv(artifact("evaluate", job.item, "rows.csv"), index=False, float_format="%.6g")
+    write_table(artifact("evaluate", job.item, "pairs.parquet"), pd.concat(tables, ignore_index=True))
     _write_json(artifact("evaluate", job.item, "extraction.json"), extraction)
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
-        summary.setdefault(row["domain"], {}).setdefault(row["method"], {})[row["metric"]] = round(row["value"], 5)
+        if row["protocol"] == "plain":
+            summary.setdefault(row["domain"], {}).setdefault(row["method"], {})[row["metric"]] = round(row["value"], 5)
     _write_json(artifact("evaluate", job.item, "metrics.json"), summary)
 
 
@@ -74,136 +109,153 @@ def _systems(job: Job, domain: str) -> dict[str, Path]:
     return systems | ({f"{job.item}_scratch": scratch} if scratch.is_file() else {})
 
 
-def _score_domain(job: Job, domain: str, packed: Pack) -> list[Row]:
-    """Result rows of one domain; none where it has no test pairs. Writes its grid and its generated pictures."""
-    settings = job.params.evaluate
+def _score_domain(job: Job, domain: str, packed: Pack) -> tuple[list[Row], pd.DataFrame]:
+    """Result rows and every pair's scores; none where there are no test pairs. Writes grid and generated pictures."""
     rows = packed.pairs("test")
+    failures, title = artifact("evaluate", job.item, f"failures/{domain}.png"), f"{job.item}: failures on {domain}"
     if not len(rows):
-        _write_grid(job, domain, packed, rows, np.empty((0, 0, 0, 3), np.uint8))
-        _write_failures(job, domain, packed, rows, np.empty((0, 0, 0, 3), np.uint8), np.empty(0))
-        return []
+        _write_grid(job, domain, packed, rows, [])
+        write_failures(failures, title, packed, rows, [], np.empty(0))
+        return [], pd.DataFrame()
     # Spread evenly over the table, so that every person keeps a part of the pairs.
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), settings.max_pairs)).round().astype(int)]
-    pairs, scores, pictures = Pairs(packed, rows, method_class(job.item).reads), {}, {}
+    count = min(len(rows), job.params.evaluate.max_pairs)
+    rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+    trial = Trial(domain, packed, rows)
+    pictures = {name: make(packed, rows) for name, make in BASELINES.items()}
+    pairs = Pairs(packed, rows, method_class(job.item).reads)
     for name, path in _systems(job, domain).items():
-        scores[name], pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
-    scores[COPY_SOURCE] = _copy_source(pairs)
+        pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
     _write_grid(job, domain, packed, rows, pictures[job.item])
-    _write_failures(job, domain, packed, rows, pictures[job.item], scores[job.item]["ssim_mask"])
     _write_pictures(job, domain, packed, rows, pictures[job.item])
-    unit, groups = choose_groups([packed.persons[row] for _, row in rows], [packed.names[row] for _, row in rows])
-    described = {"domain": domain, "protocol": PROTOCOL, "split": "test", "pairs": len(rows), "resampled": unit}
+    found, table = _measure(job, trial, pictures)
+    own = table[(table["method"] == job.item) & (table["protocol"] == job.params.evaluate.protocols[0])]
+    write_failures(failures, title, packed, rows, pictures[job.item], own["ssim_mask"].to_numpy())
+    return found, table
+
+
+def _measure(job: Job, trial: Trial, pictures: dict[str, list[Bytes]]) -> tuple[list[Row], pd.DataFrame]:
+    """Every system's scores under every protocol: as rows with intervals, and pair by pair."""
+    sights = {name: look(job, made) for name, made in pictures.items()}
+    targets = Targets(
+        pictures["oracle"],
+        trial.packed.keypoints[trial.rows[:, 1]],
+        [trial.packed.parsing(int(row)) for row in trial.rows[:, 1]],
+        sights["oracle"],
+    )
+    seen = _perceptual(trial, pictures) if job.params.evaluate.perceptual else {name: {} for name in pictures}
+    found: list[Row] = []
+    tables = []
+    for protocol in (PROTOCOLS[name] for name in job.params.evaluate.protocols):
+        scores = {name: score_pairs(pictures[name], sights[name], targets, protocol) | seen[name] for name in pictures}
+        reference = _reference(job, trial, protocol, sights["oracle"])
+        for name in pictures:
+            found += _pair_rows(job, trial, protocol, name, scores)
+            found += _set_rows(trial, protocol, name, score_set(sights[name], reference))
+            tables.append(_table(trial, protocol, name, scores[name]))
+    return found, pd.concat(tables, ignore_index=True)
+
+
+def _perceptual(trial: Trial, pictures: dict[str, list[Bytes]]) -> dict[str, Scores]:
+    """LPIPS to the target, and the contextual distance to source (GS) and target (GT), by system."""
+    network, trunk = Perceptual(), Trunk("vgg16").load()
+    sources, targets = pictures[COPY_SOURCE], pictures["oracle"]
+    return {
+        name: {
+            **perceptual_distances(network, made, targets),
+            "cx_gs": contextual_distances(trunk, made, sources),
+            "cx_gt": contextual_distances(trunk, made, targets),
+        }
+        for name, made in pictures.items()
+    }
+
+
+def _reference(job: Job, trial: Trial, protocol: Protocol, targets: Sight) -> Sight:
+    """What sets are compared with: the targets, or all training pictures."""
+    if protocol.reference == "targets":
+        return targets
+    known = sorted({int(row) for row in trial.packed.pairs("train").ravel()})
+    return look(job, [trial.packed.image(row) for row in known])
+
+
+def _described(trial: Trial, protocol: Protocol, name: str) -> Row:
+    return {
+        "method": name,
+        "domain": trial.domain,
+        "protocol": protocol.name,
+        "split": "test",
+        "pairs": len(trial.rows),
+        "list": trial.list_hash,
+    }
+
+
+def _pair_rows(job: Job, trial: Trial, protocol: Protocol, name: str, scores: dict[str, Scores]) -> list[Row]:
+    """Means with their intervals, of the system and of its differences, pair by pair, to its rivals."""
+    unit, groups = trial.groups
+    settings = job.params.evaluate
+    rivals = {} if name in BASELINES else {COPY_SOURCE: COPY_SOURCE}
+    if name == job.item and f"{name}_{SCRATCH}" in scores:
+        rivals[SCRATCH] = f"{name}_{SCRATCH}"
+    values = dict(scores[name])
+    for short, rival in rivals.items():
+        values |= {f"{metric}_minus_{short}": own - scores[rival][metric] for metric, own in scores[name].items()}
+    described = _described(trial, protocol, name) | {"resampled": unit}
     return [
-        {"method": name, **described, "metric": metric} | _interval(job, values, groups)
-        for name in scores
-        for metric, values in _compared(job.item, name, scores).items()
+        {**described, "metric": metric}
+        | vars(bootstrap_mean(numbers, groups, draws=settings.bootstrap, seed=settings.seed))
+        for metric, numbers in values.items()
     ]
 
 
-def _compared(method: str, name: str, scores: dict[str, Scores]) -> Scores:
-    """The scores of one system, and their differences, pair by pair, to the rivals that it is measured against."""
-    rivals = [] if name == COPY_SOURCE else [COPY_SOURCE]
-    rivals += [f"{method}_scratch"] if name == method and f"{method}_scratch" in scores else []
-    found = dict(scores[name])
-    for metric in LARGER_IS_BETTER:
-        for rival in rivals:
-            short = "scratch" if rival.endswith("_scratch") else rival
-            found[f"{metric}_minus_{short}"] = scores[name][metric] - scores[rival][metric]
-    return found
+def _set_rows(trial: Trial, protocol: Protocol, name: str, scores: dict[str, float]) -> list[Row]:
+    """Scores of the whole set: one number each, which has no interval."""
+    count = len(trial.rows)
+    note = f"of {count} pictures: too few for a distance of sets" if count < ENOUGH_PICTURES else ""
+    described = _described(trial, protocol, name) | {"resampled": "", "n": count, "note": note}
+    return [{**described, "metric": metric, "value": value} for metric, value in scores.items()]
 
 
-def _interval(job: Job, values: NDArray[np.float64], groups: Sequence[str]) -> Row:
-    settings = job.params.evaluate
-    return vars(bootstrap_mean(values, groups, draws=settings.bootstrap, seed=settings.seed))
+def _table(trial: Trial, protocol: Protocol, name: str, scores: Scores) -> pd.DataFrame:
+    """Every pair's scores, with what intervals are drawn over."""
+    names = trial.packed.names
+    columns = {
+        "domain": trial.domain,
+        "protocol": protocol.name,
+        "method": name,
+        "from": [names[source] for source, _ in trial.rows],
+        "to": [names[target] for _, target in trial.rows],
+        "group": list(trial.groups[1]),
+    }
+    return pd.DataFrame(columns | scores)
 
 
 @torch.inference_mode()
-def _generate(job: Job, method: Method, pairs: Pairs, title: str) -> tuple[Scores, NDArray[np.uint8]]:
-    """Scores of every pair, and the generated pictures (M, H, W, 3) as they would be saved: 8 bits."""
+def _generate(job: Job, method: Method, pairs: Pairs, title: str) -> list[Bytes]:
+    """The generated pictures (H, W, 3) as they would be saved: 8 bits."""
     device = _device(job.params.evaluate.device)
     method = method.to(device)
-    scores, pictures = [], []
-    for chosen in job.progress(_chunks(pairs), title):
-        batch = _read(pairs, chosen, device)
-        levels = to_levels(method.generate(batch)).cpu()
-        scores.append(_score(levels, batch, pairs, chosen))
-        pictures.append(levels.permute(0, 2, 3, 1).numpy())
-    return _joined(scores), np.concatenate(pictures)
-
-
-def _copy_source(pairs: Pairs) -> Scores:
-    scores = []
-    for chosen in _chunks(pairs):
-        batch = _read(pairs, chosen, torch.device("cpu"))
-        scores.append(_score(to_levels(batch.source), batch, pairs, chosen))
-    return _joined(scores)
-
-
-def _chunks(pairs: Pairs) -> list[list[int]]:
-    return [list(range(start, min(start + BATCH, len(pairs)))) for start in range(0, len(pairs), BATCH)]
-
-
-def _read(pairs: Pairs, chosen: list[int], device: torch.device) -> Batch:
-    return to_batch(default_collate([pairs[Draw(index)] for index in chosen]), device)
-
-
-def _score(levels_BCHW: Tensor, batch: Batch, pairs: Pairs, chosen: list[int]) -> dict[str, Tensor]:
-    maps = np.stack([pairs.pictures.parsing(int(pairs.rows[index, 1])) for index in chosen])
-    target = to_levels(batch.target).cpu()
-    return score_pictures(levels_BCHW / 255, target / 255, torch.from_numpy(maps) > labels.BACKGROUND)
-
-
-def _joined(scores: list[dict[str, Tensor]]) -> Scores:
-    return {metric: torch.cat([part[metric] for part in scores]).numpy() for metric in METRICS}
+    chunks = [range(start, min(start + BATCH, len(pairs))) for start in range(0, len(pairs), BATCH)]
+    pictures: list[Bytes] = []
+    for chunk in job.progress(chunks, title):
+        batch = to_batch(default_collate([pairs[Draw(index)] for index in chunk]), device)
+        pictures.extend(to_levels(method.generate(batch)).cpu().permute(0, 2, 3, 1).numpy())
+    return pictures
 
 
 def _device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
-def _write_grid(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pictures: NDArray[np.uint8]) -> None:
+def _write_grid(job: Job, domain: str, packed: Pack, rows: Rows, pictures: Sequence[Bytes]) -> None:
     """Source, target pose, target and generated picture of pairs spread over the table, two pairs beside each other."""
     chosen = sheets.choose(range(len(rows)), job.params.evaluate.grid_rows)
-    tiles = [_tile(packed, rows[index], pictures[index]) for index in chosen]
-    heading = "source · target pose · target · generated"
+    tiles = [pair_tile(packed, rows[index], pictures[index]) for index in chosen]
     sheets.write_sheet(
         artifact("evaluate", job.item, "grids") / f"{domain}.png",
         f"{job.item} on held-out pictures of {domain}",
-        [sheets.Section(tiles, heading, columns=2)] if tiles else [],
+        [sheets.Section(tiles, ORDER, columns=2)] if tiles else [],
         subtitle=f"{len(chosen)} of {len(rows)} pairs" if tiles else "there are no test pairs",
         max_bytes=4_000_000,
     )
-
-
-def _write_failures(
-    job: Job,
-    domain: str,
-    packed: Pack,
-    rows: NDArray[np.int32],
-    pictures: NDArray[np.uint8],
-    scores: NDArray[np.float64],
-) -> None:
-    """What went worst, as `stages.failures` chooses it, laid out as the grid."""
-    sections = [
-        sheets.Section([_tile(packed, rows[index], pictures[index]) for index in chosen], kind, columns=2)
-        for kind, chosen in choose_failures(packed, rows, scores).items()
-        if chosen
-    ]
-    sheets.write_sheet(
-        artifact("evaluate", job.item, "failures") / f"{domain}.png",
-        f"{job.item}: what went wrong on {domain}",
-        sections,
-        subtitle="source · target pose · target · generated" if sections else "there are no test pairs",
-        max_bytes=4_000_000,
-    )
-
-
-def _tile(packed: Pack, pair: NDArray[np.int32], generated: NDArray[np.uint8]) -> sheets.Tile:
-    """Source, target pose, target and generated picture beside each other."""
-    source, target = (int(row) for row in pair)
-    pose = draw_skeleton(np.full_like(packed.image(target), 24), packed.keypoints[target])
-    tile = beside(packed.image(source), pose, packed.image(target), generated)
-    return sheets.Tile(tile, f"{packed.names[source]} → {packed.names[target]}")
 
 
 def _write_exchanges(job: Job, domain: str, packed: Pack) -> None:
@@ -223,7 +275,7 @@ def _write_exchanges(job: Job, domain: str, packed: Pack) -> None:
     )
 
 
-def _write_pictures(job: Job, domain: str, packed: Pack, rows: NDArray[np.int32], pictures: NDArray[np.uint8]) -> None:
+def _write_pictures(job: Job, domain: str, packed: Pack, rows: Rows, pictures: Sequence[Bytes]) -> None:
     names = [f"{packed.names[source]}___{packed.names[target]}" for source, target in rows]
     folder = artifact("evaluate", job.item, "generated") / domain
     items = {name: encode_png(picture) for name, picture in zip(names, pictures, strict=True)}

@@ -1,6 +1,7 @@
 """Which generated pictures show how a system fails: the worst ones, and two kinds that the field finds hard."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +9,40 @@ from numpy.typing import NDArray
 from pipeline.packed import Pack
 from pipeline.people.labels import UPPER_CLOTHES
 from pipeline.people.skeleton import LEFT_ANKLE, LEFT_KNEE, RIGHT_ANKLE, RIGHT_KNEE, is_present
+from stages import sheets
+from stages.drawing import Bytes, beside, draw_skeleton
 
+ORDER = "source · target pose · target · generated"
 COUNT = 6
 _LEGS = [RIGHT_KNEE, LEFT_KNEE, RIGHT_ANKLE, LEFT_ANKLE]
 # Upper clothes whose mean colours differ by this share of the levels do not look the same from both sides.
-_OTHER_COLOURS = 0.1
+_OTHER_COLOURS = 0.15
 _FEWEST_PIXELS = 50
+
+
+def write_failures(
+    path: Path,
+    title: str,
+    packed: Pack,
+    rows: NDArray[np.int32],
+    pictures: Sequence[Bytes],
+    scores: NDArray[np.float64],
+) -> None:
+    """Write the sheet of the pairs that `choose_failures` chooses; an empty one where there are no pairs."""
+    sections = [
+        sheets.Section([pair_tile(packed, rows[index], pictures[index]) for index in chosen], kind, columns=2)
+        for kind, chosen in choose_failures(packed, rows, scores).items()
+        if chosen
+    ]
+    sheets.write_sheet(path, title, sections, subtitle=ORDER if sections else "no test pairs", max_bytes=4_000_000)
+
+
+def pair_tile(packed: Pack, pair: NDArray[np.int32], generated: Bytes) -> sheets.Tile:
+    """Source, target pose, target and generated picture beside each other."""
+    source, target = (int(row) for row in pair)
+    pose = draw_skeleton(np.full_like(packed.image(target), 24), packed.keypoints[target])
+    tile = beside(packed.image(source), pose, packed.image(target), generated)
+    return sheets.Tile(tile, f"{packed.names[source]} → {packed.names[target]}")
 
 
 def choose_failures(packed: Pack, rows: NDArray[np.int32], scores: NDArray[np.float64]) -> dict[str, list[int]]:

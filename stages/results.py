@@ -1,10 +1,13 @@
 """Gather what the listed methods and domains gave, nothing else: for the report, for people and for DVC."""
 
 import json
+from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import pandas as pd
 
+from models.metrics.intervals import bootstrap_mean
 from pipeline import quarantine
 from pipeline.packed import SPLITS, Pack
 from pipeline.run import Job
@@ -13,13 +16,17 @@ from stages.artifacts import DATA, artifact, pack
 # Data stages in order, and the table that says how many pictures left each.
 STAGES = ("ingest", "crop", "keypoints", "parsing", "edges", "pairs")
 
+# In what methods are compared with each other, pair by pair.
+COMPARED = ("ssim_mask", "joint_error_px", "pckh", "likeness_lite0")
+
 
 def run(job: Job) -> None:
     """Write `data/results/results.json`, `results.csv` and `metrics.json`."""
     methods, domains = list(job.params.methods), list(job.params.domains)
     table = pd.concat([pd.read_csv(artifact("evaluate", method, "rows.csv")) for method in methods])
     # The baselines are the same beside every method.
-    table = table.drop_duplicates(["method", "domain", "metric"]).query("domain in @domains")
+    table = pd.concat([table, pd.DataFrame(compare(methods, table))])
+    table = table.drop_duplicates(["method", "domain", "protocol", "metric"]).query("domain in @domains")
     extraction = json.loads(artifact("evaluate", methods[0], "extraction.json").read_text())
     described = {domain: _describe(domain) | {"preprocessing": extraction.get(domain)} for domain in domains}
     folder = DATA / "results"
@@ -29,10 +36,30 @@ def run(job: Job) -> None:
     _write(folder / "results.json", {"domains": described, "rows": rows})
     metrics: dict[str, Any] = {}
     for row in rows:
-        metrics.setdefault(row["domain"], {}).setdefault(row["method"], {})[row["metric"]] = row["value"]
+        if row["protocol"] == "plain":
+            metrics.setdefault(row["domain"], {}).setdefault(row["method"], {})[row["metric"]] = row["value"]
     for domain, scores in extraction.items():
         metrics.setdefault(domain, {})["extraction"] = {name: score["value"] for name, score in scores.items()}
     _write(folder / "metrics.json", metrics)
+
+
+def compare(methods: list[str], rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows `<metric>_minus_<other method>`: mean differences of two methods over the pairs both were scored on."""
+    if len(methods) < 2:
+        return
+    scores = pd.concat([pd.read_parquet(artifact("evaluate", method, "pairs.parquet")) for method in methods])
+    key = ["domain", "protocol", "from", "to"]
+    for one, other in permutations(methods, 2):
+        ours, theirs = (scores[scores["method"] == method] for method in (one, other))
+        both = ours.merge(theirs, on=key, suffixes=("", "_theirs"))
+        for (domain, protocol), pairs in both.groupby(["domain", "protocol"]):
+            mine = (rows["method"] == one) & (rows["domain"] == domain) & (rows["protocol"] == protocol)
+            like = rows[mine & rows["resampled"].notna()].iloc[0]
+            described = like.drop(["metric", "value", "low", "high", "n", "groups"]).to_dict()
+            for metric in COMPARED:
+                gain = (pairs[metric] - pairs[f"{metric}_theirs"]).to_numpy()
+                interval = vars(bootstrap_mean(gain, pairs["group"].tolist()))
+                yield described | {"metric": f"{metric}_minus_{other}"} | interval
 
 
 def _write(path: Any, value: object) -> None:

@@ -154,14 +154,23 @@ def write_sheet(
 ) -> None:
     """Write the sheet as PNG, atomically; tiles shrink until the file is no larger than `max_bytes`."""
     for scale in (1, 0.85, 0.72, 0.6, 0.5, 0.4, 0.3, 0.2):
-        buffer = io.BytesIO()
-        contact_sheet(title, sections, subtitle=subtitle, scale=scale).save(buffer, "PNG", compress_level=6)
-        if buffer.tell() <= max_bytes:
+        data = _packed(contact_sheet(title, sections, subtitle=subtitle, scale=scale), max_bytes)
+        if len(data) <= max_bytes:
             break
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_bytes(buffer.getvalue())
+    partial.write_bytes(data)
     os.replace(partial, path)
+
+
+def _packed(sheet: Image.Image, max_bytes: int) -> bytes:
+    """The sheet as PNG: packed quickly, or where that is too large thoroughly."""
+    for level in (3, 6):
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG", compress_level=level)
+        if buffer.tell() <= max_bytes:
+            break
+    return buffer.getvalue()
 
 
 def _draw_section(section: Section, scale: float) -> Image.Image:

@@ -6,8 +6,6 @@ The true joints and labels are no annotation here: extraction is to be exercised
 import tarfile
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.errors import UserError
 from pipeline.sources.entries import Entry, Options, RawSource
 
@@ -17,6 +15,8 @@ SPLITS = ("train", "val", "test")
 
 def read(raw: Path, options: Options) -> RawSource:
     """Every picture of the table, with its split; UserError when table or shards are missing or damaged."""
+    import pandas as pd  # a third of a second, which stages that read no table need not wait
+
     remedy = f"run `dvc repro figures@{options.domain}`, or set domains.{options.domain}.raw to rendered people"
     try:
         table = pd.read_parquet(raw / "truth.parquet")

@@ -39,6 +39,7 @@ def render(gathered: facts.Facts, *, width: int = 1700, quality: int = 88) -> st
         loader=PackageLoader("stages.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"spoken": spoken, "number": charts.number, "score": charts.score, "duration": duration}
+    environment.tests["with_interval"] = facts.has_interval
     environment.globals["embed"] = lambda path: embed(path, width=width, quality=quality)
     environment.globals["baselines"] = facts.BASELINES
     environment.globals["labels"] = [(name, PALETTE[index].tolist()) for index, name in enumerate(LABELS)]

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import subprocess
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from ruamel.yaml import YAML
 
 from pipeline import quarantine
 from pipeline.params import Params
@@ -20,9 +22,14 @@ from stages import artifacts
 from stages.report import charts
 
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
-BASELINES = ("copy_source", "mean_person", "nearest", "oracle")
-UNRANKED = ("sharpness",)
-SMALLER_IS_BETTER = ("l1", "l1_mask", "fid", "kid", "lpips", "joint_error_px")
+BASELINES = ("copy_source", "nearest_pose", "mean_person", "oracle")
+SMALLER_IS_BETTER = (
+    *("l1", "l1_mask", "joint_error_px", "lpips", "lpips_hed", "cx_gs", "cx_gt"),
+    *("fid", "kid", "fd_lite0", "kd_lite0"),
+)
+# What a reader looks at first; the rest follows in its own order.
+FIRST = ("ssim_mask", "joint_error_px", "pckh", "likeness_lite0", "ssim", "parsing_miou")
+LIBRARIES = ("torch", "torchvision", "openpifpaf", "segmentation-models-pytorch", "numpy", "pillow", "h5py", "dvc")
 _MINUS = "_minus_"
 _MOST_ROWS = 100
 
@@ -90,6 +97,7 @@ class ScoreTable:
     resampled: str
     metrics: list[str]
     rows: list[tuple[str, dict[str, Cell]]]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,9 @@ class Facts:
     durations: list[dict[str, Any]]
     parameters: dict[str, dict[str, dict[str, Any]]]
     machine: str
+    versions: dict[str, str]
+    commit: str
+    packs: dict[str, str]
     made: str
 
 
@@ -145,6 +156,9 @@ def gather(params: Params) -> Facts:
         durations=read_durations(Path("runs.jsonl")),
         parameters=_parameters(params),
         machine=_machine(),
+        versions=_versions(),
+        commit=_commit(),
+        packs=_packs(params),
         made=datetime.now().astimezone().strftime("%d %B %Y, %H:%M"),
     )
 
@@ -174,9 +188,8 @@ def make_tables(rows: list[dict[str, Any]]) -> list[ScoreTable]:
     """One table per domain, protocol and split, in the order of their first row; methods first, then baselines."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        if not all(isinstance(row[key], int | float) and math.isfinite(row[key]) for key in ("value", "low", "high")):
-            continue
-        groups[row["domain"], row["protocol"], row["split"]].append(row)
+        if _is_number(row["value"]):
+            groups[row["domain"], row["protocol"], row["split"]].append(row)
     return [_table(key, group) for key, group in groups.items()]
 
 
@@ -187,29 +200,46 @@ def _table(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> ScoreTable:
         if minus:
             gains[row["method"], metric].append(Gain(rival, row, _verdict(row, metric)))
     plain = [row for row in rows if _MINUS not in row["metric"]]
-    # The headline of the project comes first.
-    metrics = sorted(dict.fromkeys(row["metric"] for row in plain), key=lambda metric: metric != "ssim_mask")
+    metrics = sorted(dict.fromkeys(row["metric"] for row in plain), key=_place)
     methods = sorted(dict.fromkeys(row["method"] for row in plain), key=lambda method: method in BASELINES)
     columns = {metric: _column([row for row in plain if row["metric"] == metric], gains) for metric in metrics}
     cells = [(name, {key: column[name] for key, column in columns.items() if name in column}) for name in methods]
-    unit = str(rows[0].get("resampled", "persons"))
-    return ScoreTable(*key, max(row["pairs"] for row in rows), unit, metrics, cells)
+    unit = next((row["resampled"] for row in rows if row.get("resampled")), "persons")
+    notes = list(dict.fromkeys(row["note"] for row in plain if row.get("note")))
+    return ScoreTable(*key, max(row["pairs"] for row in rows), unit, metrics, cells, notes)
+
+
+def _place(metric: str) -> int:
+    return FIRST.index(metric) if metric in FIRST else len(FIRST)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def has_interval(row: dict[str, Any]) -> bool:
+    """Whether the row has one; scores of a whole set have none."""
+    return _is_number(row.get("low")) and _is_number(row.get("high"))
 
 
 def _column(rows: list[dict[str, Any]], gains: dict[tuple[str, str], list[Gain]]) -> dict[str, Cell]:
     metric = rows[0]["metric"]
-    start, end = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    ends = [row[key] for row in rows if has_interval(row) for key in ("low", "high")]
     rivals = [row["value"] for row in rows if row["method"] != "oracle"]
     best = min(rivals, default=None) if metric in SMALLER_IS_BETTER else max(rivals, default=None)
     column = {}
     for row in rows:
-        sketch = charts.whisker(row["value"], row["low"], row["high"], start=start, end=end)
-        is_best = len(rivals) > 1 and row["value"] == best and metric not in UNRANKED
+        sketch = Markup("")
+        if has_interval(row):
+            sketch = charts.whisker(row["value"], row["low"], row["high"], start=min(ends), end=max(ends))
+        is_best = len(rivals) > 1 and row["value"] == best
         column[row["method"]] = Cell(row, is_best, sketch, gains.get((row["method"], metric), []))
     return column
 
 
 def _verdict(gain: dict[str, Any], metric: str) -> str:
+    if not has_interval(gain):
+        return "even"
     if gain["low"] <= 0 <= gain["high"]:
         return "even"
     return "better" if (gain["low"] > 0) != (metric in SMALLER_IS_BETTER) else "worse"
@@ -269,8 +299,33 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _machine() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def _versions() -> dict[str, str]:
+    """The libraries that results depend on."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _commit() -> str:
+    """The commit that the project stands at, and whether files differ from it; empty outside of git."""
     try:
-        torch = f"torch {version('torch')}"
-    except PackageNotFoundError:
-        torch = "no torch"
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {torch}"
+        told = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _packs(params: Params) -> dict[str, str]:
+    """The hash that dvc.lock has for the pack of every domain."""
+    path = Path("dvc.lock")
+    stages = YAML(typ="safe").load(path.read_text()).get("stages", {}) if path.is_file() else {}
+    outs = {out["path"]: out.get("md5", "") for stage in stages.values() for out in stage.get("outs", ())}
+    named = {name: outs.get(artifacts.pack(name).as_posix(), "") for name in params.domains}
+    return {name: value for name, value in named.items() if value}

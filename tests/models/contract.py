@@ -272,7 +272,7 @@ class MethodContract:
             assert moved, choice
             assert moved <= learning, choice
 
-    def test_transfer_goes_on_from_trained_weights(self, straight, batch, tmp_path):
+    def test_transfer_goes_on_from_trained_weights(self, batch, tmp_path):
         trained = self.build(seed=5)
         save(tmp_path / "w.safetensors", trained)
         method = self.build(seed=6, start=tmp_path / "w.safetensors")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stages.results import compare
 from tests.stages.conftest import DATA_STAGES, Project
 
 TINY = {"steps": 4, "batch": 2, "log_every": 2, "sample_every": 2, "checkpoint_every": 2, "held_out": 2, "threads": 1}
@@ -22,7 +24,12 @@ def project(tmp_path_factory):
     project.raw["finetune"] |= TINY
     project.raw["adgan"] |= {"width": 0.06, "perceptual": 0, "contextual": 0}
     project.change(
-        **{"evaluate.max_pairs": 6, "evaluate.grid_rows": 2, "domains.target.keypoints.max_quarantined": 0.9}
+        **{
+            "evaluate.max_pairs": 6,
+            "evaluate.protocols": ["plain", "pg2"],
+            "evaluate.grid_rows": 2,
+            "domains.target.keypoints.max_quarantined": 0.9,
+        }
     )
     project.run(*(f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES))
     project.run("pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
@@ -44,14 +51,61 @@ def test_curves_are_written(project):
 def test_every_row_has_protocol_and_interval(project):
     rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
     assert set(rows["domain"]) == {"source", "target"}
-    assert set(rows["method"]) == {"adgan", "adgan_pretrained", "adgan_scratch", "copy_source"}
-    assert (rows["protocol"] == "plain").all()
+    baselines = {"copy_source", "mean_person", "nearest_pose", "oracle"}
+    assert set(rows["method"]) == {"adgan", "adgan_pretrained", "adgan_scratch"} | baselines
+    assert set(rows["protocol"]) == {"plain", "pg2"}
+    assert (rows.groupby(["domain", "protocol"])["list"].nunique() == 1).all()
+    of_sets = rows["metric"].isin(["fd_lite0", "kd_lite0", "is_lite0"])
+    assert rows[of_sets]["low"].isna().all()
+    rows = rows[~of_sets].dropna(subset="value")
+    assert len(rows) > 300
     assert (rows["low"] <= rows["value"]).all()
     assert (rows["value"] <= rows["high"]).all()
 
 
+def test_the_target_itself_scores_as_well_as_can_be(project):
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv")).query(
+        "method == 'oracle' and protocol == 'plain'"
+    )
+    value = {(row.domain, row.metric): row.value for row in rows.itertuples()}
+    for domain in ("source", "target"):
+        assert value[domain, "ssim"] == pytest.approx(1)
+        assert value[domain, "l1"] == 0
+        assert value[domain, "joint_error_px"] < 0.02  # packed joints are rounded, and so are these
+        assert value[domain, "parsing_miou"] == pytest.approx(1)
+        assert value[domain, "likeness_lite0"] == pytest.approx(1)
+
+
+def test_every_pair_is_kept_with_its_scores(project):
+    pairs = pd.read_parquet(project.path("evaluate", "adgan", "pairs.parquet"))
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
+    means = pairs.groupby(["domain", "protocol", "method"])["ssim_mask"].mean()
+    told = rows[rows["metric"] == "ssim_mask"].set_index(["domain", "protocol", "method"])["value"]
+    pd.testing.assert_series_equal(means, told.sort_index(), check_names=False, atol=1e-5)
+
+
+def test_methods_are_compared_pair_by_pair(project, monkeypatch):
+    """A second method with known scores: every pair better by 0.25."""
+    monkeypatch.chdir(project.folder)
+    table = pd.read_parquet("data/evaluate/adgan/pairs.parquet")
+    other = table[table["method"] == "adgan"].assign(method="other", ssim_mask=lambda rows: rows["ssim_mask"] + 0.25)
+    Path("data/evaluate/other").mkdir()
+    other.to_parquet("data/evaluate/other/pairs.parquet")
+    rows = pd.read_csv("data/evaluate/adgan/rows.csv")
+    both = pd.concat([rows, rows[rows["method"] == "adgan"].assign(method="other")])
+    found = {
+        (row["method"], row["domain"], row["metric"]): row for row in compare(["adgan", "other"], both) if row["n"]
+    }
+    shutil.rmtree("data/evaluate/other")
+    gain = found["other", "source", "ssim_mask_minus_adgan"]
+    assert gain["value"] == pytest.approx(0.25)
+    assert gain["low"] == pytest.approx(gain["high"])
+    assert found["adgan", "target", "ssim_mask_minus_other"]["value"] == pytest.approx(-0.25)
+
+
 def test_training_from_scratch_is_compared_pair_by_pair(project):
-    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv")).query("domain == 'target'")
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
+    rows = rows.query("domain == 'target' and protocol == 'plain'").dropna(subset="resampled")
     value = {(row.method, row.metric): row.value for row in rows.itertuples()}
     gain = value["adgan", "ssim_mask_minus_scratch"]
     assert gain == pytest.approx(value["adgan", "ssim_mask"] - value["adgan_scratch", "ssim_mask"], abs=1e-5)
@@ -75,7 +129,9 @@ def test_failures_are_shown(project):
 
 def test_the_baseline_is_what_copying_gives(project):
     rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
-    found = rows.query("domain == 'target' and method == 'copy_source' and metric == 'l1'")["value"].item()
+    found = rows.query("domain == 'target' and protocol == 'plain' and method == 'copy_source' and metric == 'l1'")[
+        "value"
+    ].item()
     with h5py.File(project.path("pack", "target.h5")) as file:
         pairs = file["pairs/test"][:]
         pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), 6)).round().astype(int)]

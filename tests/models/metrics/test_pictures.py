@@ -1,86 +1,132 @@
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from scipy import ndimage
 
-from models.metrics.pictures import METRICS, score_pictures
+from models.features import Trunk
+from models.metrics.networks import Perceptual
+from models.metrics.pictures import contextual_distances, perceptual_distances, score_picture, score_pictures, sharpness
+from models.metrics.protocols import PROTOCOLS
 
 
 @pytest.fixture
 def pictures():
-    rng = np.random.default_rng(0)
-    target = rng.random((2, 3, 64, 44))
-    return np.clip(target + rng.normal(0, 0.1, target.shape), 0, 1), target
+    dice = np.random.default_rng(0)
+    target = ndimage.gaussian_filter(dice.random((64, 60, 3)), (3, 3, 0))
+    target = 255 * (target - target.min()) / np.ptp(target)
+    generated = np.clip(0.8 * target + dice.normal(10, 12, target.shape), 0, 255)
+    return np.rint(generated).astype(np.uint8), np.rint(target).astype(np.uint8)
 
 
-def score(generated, target, mask=None):
-    mask = np.ones(target.shape[:1] + target.shape[2:], bool) if mask is None else mask
-    return score_pictures(torch.tensor(generated), torch.tensor(target), torch.tensor(mask))
+def blurred(x, protocol):
+    """Local means of the definition, written with other means: a convolution of each channel."""
+    if protocol in ("plain", "padded"):
+        line = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
+        kernel = np.outer(line, line) / line.sum() ** 2
+    else:
+        width = {"train_fid": 51, "pg2": 7}[protocol]
+        kernel = np.full((width, width), 1 / width**2)
+    edge = kernel.shape[0] // 2
+    return ndimage.convolve(x, kernel[..., None], mode="reflect")[edge:-edge, edge:-edge], kernel.size
 
 
-def test_ssim_equals_scikit_image(pictures):
+def defined_ssim(one, other, protocol):
+    one, other = one.astype(float), other.astype(float)
+    span = np.ptp(one) if protocol == "padded" else 255
+    (mean1, size), (mean2, _) = blurred(one, protocol), blurred(other, protocol)
+    factor = size / (size - 1) if protocol in ("train_fid", "pg2") else 1
+    variance1, variance2, covariance = (
+        factor * (blurred(product, protocol)[0] - means)
+        for product, means in ((one * one, mean1**2), (other * other, mean2**2), (one * other, mean1 * mean2))
+    )
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    top = (2 * mean1 * mean2 + c1) * (2 * covariance + c2)
+    return (top / ((mean1**2 + mean2**2 + c1) * (variance1 + variance2 + c2))).mean()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_ssim_is_that_of_its_definition(pictures, name):
     generated, target = pictures
-    ours = score(generated, target)["ssim"]
-    for row in range(2):
-        theirs = structural_similarity(
-            generated[row], target[row], channel_axis=0, gaussian_weights=True, sigma=1.5,
-            use_sample_covariance=False, data_range=1.0,
-        )  # fmt: skip
-        assert ours[row].item() == pytest.approx(theirs, abs=2e-3)
+    wide = [np.pad(p, ((0, 0), (40, 40), (0, 0)), constant_values=255) if name == "padded" else p for p in pictures]
+    expected = defined_ssim(*wide, name)
+    assert score_picture(generated, target, protocol=PROTOCOLS[name])["ssim"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_psnr_and_l1_equal_their_formulas(pictures):
-    generated, target = pictures
-    ours = score(generated, target)
-    for row in range(2):
-        assert ours["psnr"][row].item() == pytest.approx(
-            peak_signal_noise_ratio(target[row], generated[row], data_range=1)
-        )
-        assert ours["l1"][row].item() == pytest.approx(np.abs(generated[row] - target[row]).mean())
+def test_padding_flatters():
+    """White columns are equal in both pictures: the reason why numbers of two protocols are not to be compared."""
+    dice = np.random.default_rng(1)
+    one, other = (dice.integers(0, 256, (64, 60, 3), np.uint8) for _ in range(2))
+    assert score_picture(one, other, protocol=PROTOCOLS["padded"])["ssim"] > 0.2
+    assert score_picture(one, other)["ssim"] < 0.1
+
+
+def test_psnr_and_l1_are_those_of_their_formulas(pictures):
+    generated, target = (picture.astype(float) / 255 for picture in pictures)
+    ours = score_picture(*pictures)
+    assert ours["psnr"] == pytest.approx(10 * np.log10(1 / np.mean((generated - target) ** 2)))
+    assert ours["l1"] == pytest.approx(np.abs(generated - target).mean())
 
 
 def test_a_perfect_picture_has_perfect_scores(pictures):
     _, target = pictures
-    ours = score(target, target)
-    assert set(ours) == set(METRICS)
-    assert torch.allclose(ours["ssim"], torch.ones(2, dtype=torch.float64), atol=1e-6)
-    assert torch.allclose(ours["ssim_mask"], torch.ones(2, dtype=torch.float64), atol=1e-6)
-    assert ours["l1_mask"].abs().max() == 0
+    person = np.zeros(target.shape[:2], bool)
+    person[20:40, 10:30] = True
+    ours = score_pictures([target, target], [target, target], [person, person], PROTOCOLS["pg2"])
+    for name in ("ssim", "ssim_mask", "ssim_masked"):
+        np.testing.assert_allclose(ours[name], 1, atol=1e-9)
+    assert not ours["l1_mask"].any()
 
 
 def test_errors_outside_the_mask_do_not_count(pictures):
     _, target = pictures
-    mask = np.zeros((2, 64, 44), bool)
-    mask[:, 20:40, 10:30] = True
+    person = np.zeros(target.shape[:2], bool)
+    person[20:40, 10:30] = True
     generated = target.copy()
-    generated[:, :, 56:] = 0  # further away than half a window
-    ours = score(generated, target, mask)
-    assert torch.allclose(ours["ssim_mask"], torch.ones(2, dtype=torch.float64), atol=1e-6)
-    assert ours["l1_mask"].abs().max() == 0
-    assert (ours["l1"] > 0).all()
+    generated[:, 56:] = 0  # further away than half a window
+    ours = score_picture(generated, target, person)
+    assert ours["ssim_mask"] == pytest.approx(1, abs=1e-9)
+    assert ours["l1_mask"] == 0
+    assert ours["l1"] > 0
 
 
-def test_an_empty_mask_gives_no_number(pictures):
+def test_where_there_is_nothing_to_average_there_is_no_number(pictures):
     generated, target = pictures
-    assert torch.isnan(score(generated, target, np.zeros((2, 64, 44), bool))["l1_mask"]).all()
+    nobody = score_picture(generated, target, np.zeros(target.shape[:2], bool))
+    assert np.isnan([nobody["l1_mask"], nobody["ssim_mask"]]).all()
+    small = score_picture(generated[:40, :40], target[:40, :40], protocol=PROTOCOLS["train_fid"])
+    assert np.isnan(small["ssim"])
+    assert np.isnan(score_picture(np.zeros_like(target), target, protocol=PROTOCOLS["train_fid"])["ssim_256"])
 
 
-def test_sharpness_is_the_mean_length_of_the_gradient(pictures):
+def test_blurring_lowers_sharpness(pictures):
+    _, target = pictures
+    soft = ndimage.gaussian_filter(target, (5, 5, 0))
+    assert sharpness(soft) < 0.7 * sharpness(target)
+    ramp = np.repeat(np.arange(0, 250, 5, np.uint8)[None, :, None], 20, 0).repeat(3, 2)
+    assert sharpness(ramp) == pytest.approx(5 / 255, rel=1e-6)
+
+
+def test_lpips_of_the_stand_in_is_the_packages_formula(pictures):
+    """Heads of the package over our trunk: normalised features, squared difference, weighted sum, mean over space."""
+    network, trunk = Perceptual(), Trunk("vgg16").load()
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    taps = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+    ours, theirs = (
+        trunk.taps(((torch.tensor(p).float() / 127.5 - 1 - shift) / scale).permute(2, 0, 1)[None], taps)
+        for p in pictures
+    )
+    heads = [layer.model[-1].weight for layer in network.network.lins]
+    unit = lambda f: f / (f.square().sum(1, keepdim=True).sqrt() + 1e-10)  # noqa: E731
+    expected = sum(
+        ((unit(a) - unit(b)).square() * w).sum(1).mean() for a, b, w in zip(ours, theirs, heads, strict=True)
+    )
+    found = perceptual_distances(network, [pictures[0]], [pictures[1]])
+    assert found["lpips_hed"][0] == pytest.approx(expected.item(), rel=1e-4)
+    assert perceptual_distances(network, [pictures[0]], [pictures[0]])["lpips_hed"][0] == 0
+
+
+def test_contextual_distance_is_smallest_to_oneself(pictures):
+    trunk = Trunk("vgg16").load()
     generated, target = pictures
-    ours = score(generated, target)["sharpness"]
-    for row in range(2):
-        lengths = [
-            np.hypot(
-                generated[row, c, y + 1, x] - generated[row, c, y, x],
-                generated[row, c, y, x + 1] - generated[row, c, y, x],
-            )
-            for c in range(3)
-            for y in range(63)
-            for x in range(43)
-        ]
-        assert ours[row].item() == pytest.approx(np.mean(lengths))
-
-
-def test_a_ramp_is_as_sharp_as_it_is_steep():
-    ramp = np.broadcast_to(np.arange(44) / 100, (1, 3, 64, 44)).copy()
-    assert score(ramp, ramp)["sharpness"].item() == pytest.approx(0.01)
+    own, other = contextual_distances(trunk, [generated, generated], [generated, target])
+    assert own < other
