@@ -536,9 +536,9 @@ class Dpig(Method):
         return enlarged(self._drawn(codes, joints, small.size), batch.size)
 
     def noise(self, factor: str, count: int, dice: torch.Generator) -> Tensor:
-        """(count, N) to give to `mapped`."""
-        deviation = NOISE if self.mappings else 1.0
-        return torch.randn(count, self.settings.numbers[factor], generator=dice) * deviation
+        """(count, N) to give to `mapped`; the first rows are the same however many there are."""
+        rows = [torch.randn(self.settings.numbers[factor], generator=dice) for _ in range(count)]
+        return torch.stack(rows) * (NOISE if self.mappings else 1.0)
 
     @torch.no_grad()
     def mapped(self, factor: str, noise_BN: Tensor) -> Tensor:
