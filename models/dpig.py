@@ -367,10 +367,20 @@ class Dpig(Method):
             _initialise(network, "original")
         for network in (self.encoder, self.decoder):
             _initialise(network, settings.first_weights)
+        if is_vae:
+            self._begin_with_little_noise()
         self.register_buffer("table", torch.from_numpy(table(_regions(settings))), persistent=False)
         first = Phase("appearance", 1 - settings.pose_share - settings.mapping_share)
         shares = (first, Phase("pose", settings.pose_share), Phase("mappings", 0 if is_vae else settings.mapping_share))
         self.phases = tuple(phase for phase in shares if phase.share)
+
+    def _begin_with_little_noise(self) -> None:
+        """The VAE's codes would else be noise before they tell anything."""
+        towers = [tower for tower in (self.encoder.region, self.encoder.background) if tower is not None]
+        for head in (*(tower.head for tower in towers), self.pose_encoder.exit):
+            spread = slice(head.out_features // 2, None)
+            head.weight.data[spread] *= 0.1
+            nn.init.constant_(head.bias.data[spread], -4.0)
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -526,9 +536,9 @@ class Dpig(Method):
         return enlarged(self._drawn(codes, joints, small.size), batch.size)
 
     def noise(self, factor: str, count: int, dice: torch.Generator) -> Tensor:
-        """(count, N) to give to `mapped`."""
-        deviation = NOISE if self.mappings else 1.0
-        return torch.randn(count, self.settings.numbers[factor], generator=dice) * deviation
+        """(count, N) to give to `mapped`; the first rows are the same however many there are."""
+        rows = [torch.randn(self.settings.numbers[factor], generator=dice) for _ in range(count)]
+        return torch.stack(rows) * (NOISE if self.mappings else 1.0)
 
     @torch.no_grad()
     def mapped(self, factor: str, noise_BN: Tensor) -> Tensor:

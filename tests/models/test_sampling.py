@@ -44,6 +44,12 @@ def test_a_factor_has_dice_of_its_own(method):
     assert not torch.equal(alone, sampled(method, [FOREGROUND], 4, seed=3)[FOREGROUND])
 
 
+def test_fewer_samples_are_the_first_of_many(method):
+    many, few = (sampled(method, method.factors, count, seed=1) for count in (5, 2))
+    for factor in method.factors:
+        torch.testing.assert_close(few[factor], many[factor][:2])
+
+
 def test_noise_has_the_papers_deviation(method):
     noise = method.noise(POSE, 5000, torch.Generator().manual_seed(0))
     assert float(noise.std()) == pytest.approx(0.2, rel=0.01)
