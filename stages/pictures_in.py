@@ -28,8 +28,8 @@ def find_pictures(folder: Path, *, without: Path) -> PicturesIn:
 
     The stem of a picture is its path without the ending and without folders that are called images or img, as `ingest`
     names pictures (`walk/0001` for `walk/0001.jpg`). Where several pictures share one, all but the first are called
-    by the whole path, the dot of the ending an underscore. Hidden files and folders of label maps are passed over; links are
-    never followed, and what is no ordinary file is never opened.
+    by the whole path, the dot of the ending an underscore. Hidden files and folders of label maps are passed over;
+    links are never followed, and what is no ordinary file is never opened.
     """
     found = PicturesIn()
     for path, reason in sorted(_walk(folder, without.resolve()), key=lambda entry: entry[0].split("/")):
