@@ -134,6 +134,9 @@ def gather(params: Params) -> Facts:
 
 def _domain(name: str, params: Params, counts: dict[str, Any]) -> DomainFacts:
     set_aside = []
+    if "stages" in counts:
+        passed = counts["stages"]
+        counts = counts | {"stages": {stage: passed[stage] for stage in DATA_STAGES if stage in passed}}
     for stage in DATA_STAGES:
         path = artifacts.artifact(stage, name, "quarantine.csv")
         set_aside += [(stage, item, reason) for item, reason in (quarantine.read(path) if path.is_file() else ())]

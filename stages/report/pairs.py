@@ -1,6 +1,5 @@
 """Held-out pairs to look at closely: the best, the median and the worst of every method, and evenly spread ones."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,22 +18,26 @@ from stages.sheets import choose
 METRIC = "ssim_mask"
 TOLD = (METRIC, "joint_error_px", "likeness_lite0")
 _SPREAD = 6
-_SPREAD_RULE = "evenly spread"
+PLACES = ("best", "median", "worst")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair, by which rules it was chosen, and every method's scores of it."""
+    """A pair, what it is of which methods (best, median, worst; of none: evenly spread), and every method's scores."""
 
     source: str
     target: str
-    rules: list[str]
+    places: dict[str, list[str]]
     scores: dict[str, dict[str, float]]
 
     @property
     def rule(self) -> str:
-        """The rules in words: `best of ADGAN, worst of PG2`."""
-        return ", ".join(self.rules)
+        """In words: `best of ADGAN and PG2, worst of SPT`."""
+        told = []
+        for place, methods in self.places.items():
+            *first, last = map(spoken, methods)
+            told.append(f"{place} of {', '.join(first)}{' and ' if first else ''}{last}")
+        return ", ".join(told) or "evenly spread"
 
 
 @dataclass(frozen=True)
@@ -84,21 +87,22 @@ def read_board(domain: str, methods: Sequence[str]) -> Board | None:
     table = table[table["protocol"] == protocol]
     packed = Pack(artifacts.pack(domain))
     table = table[table["from"].isin(packed.names) & table["to"].isin(packed.names)]
-    pairs = [Pair(*pair, rules, _scores(table, pair)) for pair, rules in choose_pairs(table, list(generated)).items()]
+    pairs = [Pair(*pair, places, _scores(table, pair)) for pair, places in choose_pairs(table, list(generated)).items()]
     return Board(domain, protocol, list(generated), pairs, packed, generated) if pairs else None
 
 
-def choose_pairs(scores: pd.DataFrame, methods: Sequence[str]) -> dict[tuple[str, str], list[str]]:
-    """Pairs (from, to) with the rules that chose them, from a table with `method`, `from`, `to` and the score."""
-    rules: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for method in methods:
-        ours = scores[scores["method"] == method].dropna(subset=[METRIC]).sort_values([METRIC, "from", "to"])
-        for name, place in (("best", len(ours) - 1), ("median", len(ours) // 2), ("worst", 0)) if len(ours) else ():
-            row = ours.iloc[place]
-            rules[row["from"], row["to"]].append(f"{name} of {spoken(method)}")
+def choose_pairs(scores: pd.DataFrame, methods: Sequence[str]) -> dict[tuple[str, str], dict[str, list[str]]]:
+    """Pairs (from, to) and what they are of which methods, from a table with `method`, `from`, `to` and the score."""
+    chosen: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for place in PLACES:
+        for method in methods:
+            ours = scores[scores["method"] == method].dropna(subset=[METRIC]).sort_values([METRIC, "from", "to"])
+            if len(ours):
+                row = ours.iloc[{"best": len(ours) - 1, "median": len(ours) // 2, "worst": 0}[place]]
+                chosen.setdefault((row["from"], row["to"]), {}).setdefault(place, []).append(method)
     for pair in choose(set(zip(scores["from"], scores["to"], strict=True)), _SPREAD):
-        rules[pair].append(_SPREAD_RULE)
-    return dict(rules)
+        chosen.setdefault(pair, {})
+    return chosen
 
 
 def _scores(table: pd.DataFrame, pair: tuple[str, str]) -> dict[str, dict[str, float]]:

@@ -59,7 +59,7 @@ def spoken(name: str) -> str:
     return WORDS.get(name, name.replace("_", " "))
 
 
-_BRIEF = {"ssim_mask": "SSIM", "joint_error_px": "joints, px", "likeness_lite0": "likeness"}
+_BRIEF = {"ssim_mask": "SSIM", "joint_error_px": "px off", "likeness_lite0": "likeness"}
 
 
 def brief(name: str) -> str:

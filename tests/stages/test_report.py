@@ -271,21 +271,31 @@ def test_pairs_are_chosen_by_rule():
             "ssim_mask": [0.5, 0.9, 0.1, 0.6, 0.7, 0.2, 0.3, float("nan"), 0.8, 0.1],
         }
     )
-    chosen = pairs.choose_pairs(table, ["adgan", "pg2"])
-    rules = {pair: [rule for rule in said if "spread" not in rule] for pair, said in chosen.items()}
-    assert rules == {
-        ("b", "w"): ["best of ADGAN"],
-        ("d", "y"): ["median of ADGAN", "best of PG2"],
-        ("c", "x"): ["worst of ADGAN"],
-        ("e", "z"): ["worst of PG2"],
-        ("a", "v"): [],
-    } | {("b", "w"): ["best of ADGAN", "median of PG2"]}
-    assert all("evenly spread" in said for said in chosen.values())
+    assert pairs.choose_pairs(table, ["adgan", "pg2"]) == {
+        ("b", "w"): {"best": ["adgan"], "median": ["pg2"]},
+        ("d", "y"): {"best": ["pg2"], "median": ["adgan"]},
+        ("c", "x"): {"worst": ["adgan"]},
+        ("e", "z"): {"worst": ["pg2"]},
+        ("a", "v"): {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({}, "evenly spread"),
+        ({"best": ["adgan"]}, "best of ADGAN"),
+        ({"best": ["adgan", "pg2"], "worst": ["spt"]}, "best of ADGAN and PG2, worst of SPT"),
+        ({"worst": ["adgan", "pg2", "spt"]}, "worst of ADGAN, PG2 and SPT"),
+    ],
+)
+def test_a_rule_is_said_in_words(places, said):
+    assert pairs.Pair("a", "b", places, {}).rule == said
 
 
 def test_a_board_shows_the_pictures_of_its_pairs(compared):
     board = pairs.read_board("target", ["adgan", "pg2"])
-    best = next(pair for pair in board.pairs if "best of PG2" in pair.rules)
+    best = next(pair for pair in board.pairs if "pg2" in pair.places.get("best", ()))
     assert (best.source, best.target) == finished.PAIRS[-1]
     assert board.source(best).getpixel((0, 0)) == finished.colour_of("target", "anna_4")
     assert board.target(best).getpixel((0, 0)) == finished.colour_of("target", "anna_3")
@@ -296,8 +306,8 @@ def test_a_board_shows_the_pictures_of_its_pairs(compared):
 
 def test_the_page_shows_pairs_with_their_rule_and_scores(compared):
     text = " ".join(_Reader(_page(compared)).text.split())
-    assert "best of ADGAN, best of PG2, evenly spread anna_4 → anna_3" in text
-    assert "ADGANSSIM 0.680joints, px 3.250" in text.replace(" 0.680 ", " 0.680")
+    assert "best of ADGAN and PG2 anna_4 → anna_3" in text
+    assert "ADGANSSIM 0.680px off 3.250" in text
     assert "+0.100 +0.080 to +0.120" in text
 
 
