@@ -1,0 +1,88 @@
+"use strict";
+(async () => {
+  const form = document.getElementById("wish"), error = document.getElementById("error");
+  const button = form.querySelector("[type=submit]"), status = document.getElementById("status");
+  const about = await (await fetch("/about.json")).json();
+
+  function complain(text) {
+    error.textContent = text;
+    error.hidden = !text;
+  }
+
+  function make(tag, properties = {}, ...children) {
+    const one = Object.assign(document.createElement(tag), properties);
+    one.append(...children);
+    return one;
+  }
+
+  // The picture that a file input holds, in its place, with a button that takes it away.
+  function preview(input) {
+    const drop = input.closest(".drop"), words = drop.querySelector("span"), file = input.files[0];
+    drop.querySelectorAll("img, button").forEach((one) => one.remove());
+    words.hidden = Boolean(file);
+    if (!file) return;
+    if (file.size > about.max_mb * 1e6) {
+      complain(`${file.name}: the file is larger than ${about.max_mb} MB; make the picture smaller`);
+      input.value = "";
+      preview(input);
+      return;
+    }
+    complain("");
+    const image = make("img", { src: URL.createObjectURL(file), alt: file.name });
+    image.onload = () => URL.revokeObjectURL(image.src);
+    image.onerror = () => { image.remove(); words.hidden = false; words.textContent = file.name; };
+    const away = make("button", { type: "button", textContent: "Remove" });
+    away.onclick = (event) => { event.preventDefault(); input.value = ""; preview(input); };
+    drop.append(image, away);
+    if (input.name === "pose") form.querySelectorAll("[name=chosen]").forEach((one) => { one.checked = false; });
+  }
+
+  form.querySelectorAll("input[type=file]").forEach((input) => {
+    const drop = input.closest(".drop");
+    input.addEventListener("change", () => preview(input));
+    for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, () => drop.classList.add("over"));
+    for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
+  });
+
+  for (const [domain, row] of about.poses) {
+    const value = `${domain}/${row}`;
+    const choice = make("input", { type: "radio", name: "chosen", value, ariaLabel: `pose ${row} of ${domain}` });
+    choice.addEventListener("change", () => {
+      const input = form.querySelector("[name=pose]");
+      input.value = "";
+      preview(input);
+    });
+    const image = make("img", { src: `/poses/${encodeURIComponent(domain)}/${row}.png`, alt: "", loading: "lazy" });
+    document.querySelector(".poses").append(make("label", { title: value }, choice, image));
+  }
+  document.getElementById("catalog").hidden = !about.poses.length;
+  for (const part of about.parts) {
+    const box = make("input", { type: "checkbox", name: "part", value: part, checked: part === "upper_clothes" });
+    document.querySelector(".parts").append(make("label", {}, box, part.replace("_", " ")));
+  }
+  document.getElementById("wardrobe").hidden = !about.parts.length;
+  document.getElementById("about").prepend(`Drawn by ${about.method}. `);
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    complain("");
+    button.disabled = true;
+    status.textContent = "Drawing ...";
+    try {
+      const answer = await fetch("/draw", { method: "POST", body: new FormData(form) });
+      const told = await answer.json();
+      if (told.error) throw new Error(told.error);
+      document.getElementById("picture").src = document.getElementById("download").href = told.picture;
+      document.getElementById("found").replaceChildren(...told.found.map(({ name, picture }) =>
+        make("figure", {}, make("img", { src: picture, alt: "" }), make("figcaption", { textContent: `Found in ${name}` }))));
+      document.getElementById("result").hidden = false;
+      document.getElementById("result").scrollIntoView({ behavior: "smooth" });
+    } catch (wrong) {
+      complain(wrong instanceof TypeError ? "the server does not answer; is it still running?" : wrong.message);
+    } finally {
+      button.disabled = false;
+      status.textContent = "";
+    }
+  });
+  document.body.dataset.ready = "yes";
+})();

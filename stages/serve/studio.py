@@ -1,0 +1,123 @@
+"""What the page can do: a person in another pose, in other people's clothes. Pictures stay in memory."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from models.attributes import INSTEAD, with_parts
+from models.method import load
+from pipeline import params
+from pipeline.errors import UserError
+from pipeline.packed import Pack
+from pipeline.people.labels import BACKGROUND, LABELS
+from pipeline.pictures import Bytes, encode_png
+from stages import artifacts
+from stages.checkpoints import newest
+from stages.commands._pictures import draw, encode
+from stages.drawing import beside, blank, draw_labels, draw_skeleton
+from stages.looks import Looker, read_recipe
+from stages.photograph import Photograph, read_photographs
+from stages.sheets import choose
+
+_MOST_POSES = 24
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture that somebody sent; like a path to those who read photographs, but never on disk."""
+
+    name: str
+    data: bytes
+
+    def read_bytes(self) -> bytes:
+        """What was sent."""
+        return self.data
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A row of a domain's pack, whose pose is taken."""
+
+    domain: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """PNGs: the result, and what was found in every picture that was looked at, by name."""
+
+    picture: bytes
+    found: list[tuple[str, bytes]]
+
+
+class Studio:
+    """A trained system and the two networks that look at pictures; one request at a time."""
+
+    def __init__(self, checkpoint: Path | None = None, crop: str | None = None) -> None:
+        self.path = checkpoint or newest()
+        self.method = load(self.path)
+        self.looker = Looker(read_recipe(crop))
+        self._busy = threading.Lock()
+
+    @property
+    def parts(self) -> list[str]:
+        """What can be taken from another person; nothing where the system has no codes of single parts."""
+        return (
+            [name for label, name in enumerate(LABELS) if label != BACKGROUND] if "dress" in self.method.edits else []
+        )
+
+    @cached_property
+    def catalog(self) -> dict[str, Pack]:
+        """The packed domains whose pictures have the size of the network."""
+        names = list(params.load().domains) if Path("params.yaml").is_file() else []
+        packs = {name: Pack(artifacts.pack(name)) for name in names if artifacts.pack(name).is_file()}
+        return {name: pack for name, pack in packs.items() if pack.size == self.looker.recipe.size}
+
+    def poses(self) -> list[Pose]:
+        """Poses to choose from: spread evenly over each domain."""
+        return [Pose(name, row) for name, pack in self.catalog.items() for row in choose(range(len(pack)), _MOST_POSES)]
+
+    def show_pose(self, pose: Pose) -> bytes:
+        """The pose as a PNG; UserError when there is no such row."""
+        return encode_png(draw_skeleton(blank(*self.looker.recipe.size), self._from_catalog(pose).joints))
+
+    def make(self, person: Upload, pose: Upload | Pose | None, clothes: Upload | None, parts: list[int]) -> Drawn:
+        """The person in the pose, or in the own one, wearing these parts of `clothes`; UserError says what is wrong."""
+        uploads = [one for one in (person, pose, clothes) if isinstance(one, Upload)]
+        with self._busy:
+            seen = read_photographs(uploads, self.looker.recipe, self.looker)
+            model = self._from_catalog(pose) if isinstance(pose, Pose) else seen[pose or person]
+            if not (clothes and parts):
+                picture = draw(self.method, seen[person], model)
+            else:
+                picture = self._dress(seen[person], seen[clothes], parts, model)
+        return Drawn(encode_png(picture), [(one.name, encode_png(_found(one))) for one in seen.values()])
+
+    def _dress(self, person: Photograph, donor: Photograph, parts: list[int], pose: Photograph) -> Bytes:
+        if not self.parts:
+            raise UserError(f"{self.method.name} has no codes of single parts, so it cannot change clothes")
+        missing = [label for label in parts if not {label, INSTEAD.get(label, label)} & {*donor.parts}]
+        if missing:
+            told = ", ".join(LABELS[label].replace("_", " ") for label in missing)
+            raise UserError(f"{donor.name}: no {told} was found in it; choose other parts or another picture")
+        codes_1KS = encode(self.method, donor)
+        mixed_1KS = with_parts(encode(self.method, person), dict.fromkeys(parts, codes_1KS))
+        return draw(self.method, person, pose, mixed_1KS)
+
+    def _from_catalog(self, pose: Pose) -> Photograph:
+        pack = self.catalog.get(pose.domain)
+        if pack is None or not 0 <= pose.row < len(pack):
+            raise UserError(f"there is no pose {pose.row} in the domain '{pose.domain}'; choose another")
+        name = pack.names[pose.row]
+        edges: Mapping[str, float] = self.looker.recipe.edges
+        return Photograph(name, pack.image(pose.row), pack.keypoints[pose.row], pack.parsing(pose.row), 0, edges)
+
+
+def _found(photograph: Photograph) -> Bytes:
+    """Skeleton and label map beside each other."""
+    return beside(draw_skeleton(photograph.image, photograph.joints), draw_labels(photograph.parsing, photograph.image))
