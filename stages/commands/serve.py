@@ -20,7 +20,7 @@ from stages.commands._pictures import CROPS, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `posewright serve`."""
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="a trained network; default: the newest that `dvc repro` made"
+        "--checkpoint", type=Path, metavar="FILE", help="a trained network; default: all that `dvc repro` made"
     )
     parser.add_argument("--crop", choices=CROPS, help="how pictures get the network's size; see `posewright transfer`")
     parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0 takes a free one")
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
             "openpifpaf (AGPL-3.0): whoever offers them over a network must offer the source."
         )
     studio = Studio(args.checkpoint, args.crop)
-    say(f"network: {studio.path} ({studio.method.name})")
+    say(f"networks: {', '.join(map(str, studio.networks))}")
     app = make_app(studio, max_mb=args.max_mb, only_local=is_local)
     try:
         asyncio.run(

@@ -56,12 +56,25 @@
     document.querySelector(".poses").append(make("label", { title: value }, choice, image));
   }
   document.getElementById("catalog").hidden = !about.poses.length;
-  for (const part of about.parts) {
-    const box = make("input", { type: "checkbox", name: "part", value: part, checked: part === "upper_clothes" });
-    document.querySelector(".parts").append(make("label", {}, box, part.replace("_", " ")));
+  // Only some networks can change clothes.
+  async function showParts() {
+    const { parts = [] } = await (await fetch(`/networks/${network.value}.json`)).json();
+    const taken = [...form.querySelectorAll("[name=part]:checked")].map((one) => one.value);
+    form.querySelectorAll(".parts label").forEach((one) => one.remove());
+    for (const part of parts) {
+      const checked = taken.length ? taken.includes(part) : part === "upper_clothes";
+      const box = make("input", { type: "checkbox", name: "part", value: part, checked });
+      form.querySelector(".parts").append(make("label", {}, box, part.replace("_", " ")));
+    }
+    document.getElementById("wardrobe").hidden = !parts.length;
+    document.getElementById("wardrobe").querySelector("[type=file]").disabled = !parts.length;
   }
-  document.getElementById("wardrobe").hidden = !about.parts.length;
-  document.getElementById("about").prepend(`Drawn by ${about.method}. `);
+
+  const network = form.querySelector("[name=network]");
+  network.append(...about.networks.map((name, number) => new Option(name, String(number))));
+  document.getElementById("networks").hidden = about.networks.length < 2;
+  network.addEventListener("change", showParts);
+  await showParts();
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from pipeline.errors import UserError
 from pipeline.people.labels import LABELS
-from stages.serve.studio import Drawn, Pose, Studio, Upload
+from stages.serve.studio import Drawn, Pose, Studio, Upload, Wish
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -51,12 +51,14 @@ def make_app(studio: Studio, *, max_mb: float = MAX_MB, only_local: bool = True)
     async def about(_: web.Request) -> web.Response:
         return web.json_response(
             {
-                "method": studio.method.name,
-                "parts": studio.parts,
+                "networks": [path.as_posix().removeprefix("data/") for path in studio.networks],
                 "poses": [[pose.domain, pose.row] for pose in studio.poses()],
                 "max_mb": max_mb,
             }
         )
+
+    async def network(request: web.Request) -> web.Response:
+        return web.json_response({"parts": await asyncio.to_thread(studio.parts, int(request.match_info["number"]))})
 
     async def pose(request: web.Request) -> web.Response:
         chosen = Pose(request.match_info["domain"], int(request.match_info["row"]))
@@ -67,13 +69,14 @@ def make_app(studio: Studio, *, max_mb: float = MAX_MB, only_local: bool = True)
             raise _RefusedError(503, "there are too many pictures in work; try again in a minute")
         async with waiting:
             wish = _read_wish(await _read_form(request, max_mb))
-            drawn = await asyncio.to_thread(studio.make, *wish)
+            drawn = await asyncio.to_thread(studio.make, wish)
         return web.json_response(_told(drawn))
 
     app = web.Application(middlewares=[_guard(only_local=only_local)])
     for path in _FILES:
         app.router.add_get(path, _file)
     app.router.add_get("/about.json", about)
+    app.router.add_get(r"/networks/{number:\d{1,4}}.json", network)
     app.router.add_get(r"/poses/{domain}/{row:\d{1,9}}.png", pose)
     app.router.add_post("/draw", draw)
     return app
@@ -168,8 +171,8 @@ async def _read_part(part: BodyPartReader, most: int, message: str) -> bytes:
     return bytes(data)
 
 
-def _read_wish(fields: dict[str, list[str | Upload]]) -> tuple[Upload, Upload | Pose | None, Upload | None, list[int]]:
-    """Person, pose, whose clothes, and the labels of the parts that are taken from there."""
+def _read_wish(fields: dict[str, list[str | Upload]]) -> Wish:
+    """What the form asks for; UserError says what is missing or unknown."""
     uploads = {name: value for name, values in fields.items() for value in values if isinstance(value, Upload)}
     texts = {name: [value for value in values if isinstance(value, str) and value] for name, values in fields.items()}
     if "person" not in uploads:
@@ -177,16 +180,21 @@ def _read_wish(fields: dict[str, list[str | Upload]]) -> tuple[Upload, Upload | 
     pose: Upload | Pose | None = uploads.get("pose")
     if pose is None and texts.get("chosen"):
         domain, _, row = texts["chosen"][0].rpartition("/")
-        if not (row.isascii() and row.isdigit()):
-            raise UserError("there is no such pose; choose another")
-        pose = Pose(domain, int(row))
+        pose = Pose(domain, _number(row, "pose"))
     names = texts.get("part", [])
     if unknown := [name for name in names if name not in LABELS]:
         raise UserError(f"'{unknown[0][:_LONGEST_NAME]}' is no part of a person; choose from {', '.join(LABELS)}")
     clothes = uploads.get("clothes")
     if clothes and not names:
         raise UserError("choose which parts are to be taken from the other person")
-    return uploads["person"], pose, clothes, [LABELS.index(name) for name in dict.fromkeys(names)]
+    network = _number(texts["network"][0], "network") if texts.get("network") else 0
+    return Wish(uploads["person"], pose, clothes, [LABELS.index(name) for name in dict.fromkeys(names)], network)
+
+
+def _number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UserError(f"there is no such {what}; choose another")
+    return int(text)
 
 
 def _told(drawn: Drawn) -> dict[str, Any]:

@@ -1,20 +1,22 @@
 """What the page can do: a person in another pose, in other people's clothes. Pictures stay in memory."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from torch import Tensor
+
 from models.attributes import INSTEAD, with_parts
-from models.method import load
+from models.method import Method, load
 from pipeline import params
 from pipeline.errors import UserError
 from pipeline.packed import Pack
 from pipeline.people.labels import BACKGROUND, LABELS
 from pipeline.pictures import Bytes, encode_png
 from stages import artifacts
-from stages.checkpoints import newest
+from stages.checkpoints import trained
 from stages.commands._pictures import draw, encode
 from stages.drawing import beside, blank, draw_labels, draw_skeleton
 from stages.looks import Looker, read_recipe
@@ -48,6 +50,17 @@ class Pose:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """Who is drawn, in which pose (None: the own one), in whose clothes (labels of the parts), by which network."""
+
+    person: Upload
+    pose: Upload | Pose | None = None
+    clothes: Upload | None = None
+    parts: Sequence[int] = ()
+    network: int = 0
+
+
+@dataclass(frozen=True)
 class Drawn:
     """PNGs: the result, and what was found in every picture that was looked at, by name."""
 
@@ -56,20 +69,29 @@ class Drawn:
 
 
 class Studio:
-    """A trained system and the two networks that look at pictures; one request at a time."""
+    """The trained systems and the two networks that look at pictures; one request at a time."""
 
     def __init__(self, checkpoint: Path | None = None, crop: str | None = None) -> None:
-        self.path = checkpoint or newest()
-        self.method = load(self.path)
+        self.networks = [checkpoint] if checkpoint else trained()
         self.looker = Looker(read_recipe(crop))
+        self._loaded: tuple[Path, Method] | None = None
         self._busy = threading.Lock()
+        self.method(0)
 
-    @property
-    def parts(self) -> list[str]:
+    def method(self, network: int) -> Method:
+        """The system of that place in `networks`; the last one that was asked for is kept."""
+        if not 0 <= network < len(self.networks):
+            raise UserError(f"there is no network {network}; choose another")
+        path = self.networks[network]
+        if self._loaded is None or self._loaded[0] != path:
+            self._loaded = (path, load(path))
+        return self._loaded[1]
+
+    def parts(self, network: int) -> list[str]:
         """What can be taken from another person; nothing where the system has no codes of single parts."""
-        return (
-            [name for label, name in enumerate(LABELS) if label != BACKGROUND] if "dress" in self.method.edits else []
-        )
+        with self._busy:
+            can_dress = "dress" in self.method(network).edits
+        return [name for label, name in enumerate(LABELS) if label != BACKGROUND] if can_dress else []
 
     @cached_property
     def catalog(self) -> dict[str, Pack]:
@@ -86,28 +108,17 @@ class Studio:
         """The pose as a PNG; UserError when there is no such row."""
         return encode_png(draw_skeleton(blank(*self.looker.recipe.size), self._from_catalog(pose).joints))
 
-    def make(self, person: Upload, pose: Upload | Pose | None, clothes: Upload | None, parts: list[int]) -> Drawn:
-        """The person in the pose, or in the own one, wearing these parts of `clothes`; UserError says what is wrong."""
-        uploads = [one for one in (person, pose, clothes) if isinstance(one, Upload)]
+    def make(self, wish: Wish) -> Drawn:
+        """The person in the pose, or in the own one, in these clothes; UserError says what is wrong."""
+        uploads = [one for one in (wish.person, wish.pose, wish.clothes) if isinstance(one, Upload)]
         with self._busy:
+            method = self.method(wish.network)
             seen = read_photographs(uploads, self.looker.recipe, self.looker)
-            model = self._from_catalog(pose) if isinstance(pose, Pose) else seen[pose or person]
-            if not (clothes and parts):
-                picture = draw(self.method, seen[person], model)
-            else:
-                picture = self._dress(seen[person], seen[clothes], parts, model)
+            person = seen[wish.person]
+            pose = self._from_catalog(wish.pose) if isinstance(wish.pose, Pose) else seen[wish.pose or wish.person]
+            codes_1KS = _dress(method, person, seen[wish.clothes], wish.parts) if wish.clothes else None
+            picture = draw(method, person, pose, codes_1KS)
         return Drawn(encode_png(picture), [(one.name, encode_png(_found(one))) for one in seen.values()])
-
-    def _dress(self, person: Photograph, donor: Photograph, parts: list[int], pose: Photograph) -> Bytes:
-        if not self.parts:
-            raise UserError(f"{self.method.name} has no codes of single parts, so it cannot change clothes")
-        missing = [label for label in parts if not {label, INSTEAD.get(label, label)} & {*donor.parts}]
-        if missing:
-            told = ", ".join(LABELS[label].replace("_", " ") for label in missing)
-            raise UserError(f"{donor.name}: no {told} was found in it; choose other parts or another picture")
-        codes_1KS = encode(self.method, donor)
-        mixed_1KS = with_parts(encode(self.method, person), dict.fromkeys(parts, codes_1KS))
-        return draw(self.method, person, pose, mixed_1KS)
 
     def _from_catalog(self, pose: Pose) -> Photograph:
         pack = self.catalog.get(pose.domain)
@@ -116,6 +127,17 @@ class Studio:
         name = pack.names[pose.row]
         edges: Mapping[str, float] = self.looker.recipe.edges
         return Photograph(name, pack.image(pose.row), pack.keypoints[pose.row], pack.parsing(pose.row), 0, edges)
+
+
+def _dress(method: Method, person: Photograph, donor: Photograph, parts: Sequence[int]) -> Tensor:
+    """(1, K, S) codes of the person with these parts of the donor."""
+    if "dress" not in method.edits:
+        raise UserError(f"{method.name} has no codes of single parts, so it cannot change clothes")
+    missing = [label for label in parts if not {label, INSTEAD.get(label, label)} & {*donor.parts}]
+    if missing:
+        told = ", ".join(LABELS[label].replace("_", " ") for label in missing)
+        raise UserError(f"{donor.name}: no {told} was found in it; choose other parts or another picture")
+    return with_parts(encode(method, person), dict.fromkeys(parts, encode(method, donor)))
 
 
 def _found(photograph: Photograph) -> Bytes:

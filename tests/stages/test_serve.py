@@ -4,6 +4,7 @@ import asyncio
 import base64
 import http.client
 import json
+import os
 import queue
 import tempfile
 import threading
@@ -27,16 +28,17 @@ from stages.commands._pictures import draw
 from stages.looks import read_recipe
 from stages.photograph import read_photographs
 from stages.serve.server import make_app, run_server
-from stages.serve.studio import Studio, Upload
+from stages.serve.studio import Studio, Upload, Wish
 from tests.stages.chromium import PROGRAM, Chromium
 from tests.stages.test_photograph_commands import SMALL
 
 MAX_MB = 2
+NETWORKS = ("data/pretrain/adgan/weights.safetensors", "data/finetune/adgan/target.safetensors")
 
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory):
-    """A project with a network that learned nothing, a packed domain of one pose, and pictures of two people."""
+    """A project with two networks that learned nothing, a packed domain of one pose, and pictures of two people."""
     folder = tmp_path_factory.mktemp("album")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -47,7 +49,9 @@ def album(tmp_path_factory):
         for name, figure in (("anna", anna), ("bert", bert)):
             Image.fromarray(figure.image).save(folder / f"{name}.png")
         Image.new("RGB", (300, 400), (90, 120, 90)).save(folder / "meadow.png")
-        save(folder / "data" / "pretrain" / "adgan" / "weights.safetensors", build("adgan", SMALL, seed=3))
+        for seed, path in enumerate(NETWORKS):
+            save(folder / path, build("adgan", SMALL, seed=seed))
+            os.utime(folder / path, (seed, seed))
         seen = read_photographs([Path("bert.png")], read_recipe())[Path("bert.png")]
         blank = np.zeros((256, 176), np.uint8)
         write_pack(
@@ -124,7 +128,9 @@ def test_the_page_comes_with_what_it_needs_and_strict_headers(address):
         assert body
         assert "default-src 'none'" in headers["Content-Security-Policy"]
     about = json.loads(_ask(address, "GET", "/about.json")[2])
-    assert about["parts"] == [name for name in labels.LABELS if name != "background"]
+    assert about["networks"] == ["finetune/adgan/target.safetensors", "pretrain/adgan/weights.safetensors"]
+    parts = json.loads(_ask(address, "GET", "/networks/0.json")[2])["parts"]
+    assert parts == [name for name in labels.LABELS if name != "background"]
     assert about["poses"] == [["source", 0]]
 
 
@@ -132,8 +138,9 @@ def test_a_person_is_drawn_in_the_pose_of_another(address, album):
     status, told = _draw(address, person="anna.png", pose="bert.png")
     assert status == 200, told
     seen = read_photographs([Path("anna.png"), Path("bert.png")], read_recipe())
-    expected = draw(load(Path("data/pretrain/adgan/weights.safetensors")), *seen.values())
-    assert np.array_equal(_picture(told["picture"]), expected)
+    assert np.array_equal(_picture(told["picture"]), draw(load(Path(NETWORKS[1])), *seen.values()))
+    other = _draw(address, person="anna.png", pose="bert.png", network=["1"])[1]
+    assert np.array_equal(_picture(other["picture"]), draw(load(Path(NETWORKS[0])), *seen.values()))
     assert [one["name"] for one in told["found"]] == ["anna.png", "bert.png"]
 
 
@@ -170,6 +177,8 @@ def test_clothes_are_changed_as_dress_does_it(address, album):
         ({"person": "anna.png", "chosen": ["source/9"]}, 422, "no pose 9"),
         ({"person": "anna.png", "chosen": ["../source/0"]}, 422, "no pose 0 in the domain '../source'"),
         ({"person": "anna.png", "chosen": ["source/-1"]}, 422, "no such pose"),
+        ({"person": "anna.png", "network": ["2"]}, 422, "no network 2"),
+        ({"person": "anna.png", "network": ["../0"]}, 422, "no such network"),
         ({"person": "anna.png", "clothes": "bert.png"}, 422, "which parts"),
         ({"person": "anna.png", "clothes": "bert.png", "part": ["tail"]}, 422, "'tail' is no part"),
         ({"chosen": ["x" * 5000]}, 413, "too long"),
@@ -237,11 +246,11 @@ def test_nothing_that_was_sent_stays_on_disk(address, album, tmp_path, monkeypat
 
 def test_a_system_without_codes_of_parts_says_so(album):
     studio = Studio()
-    studio.method.edits = frozenset()
-    assert studio.parts == []
+    studio.method(0).edits = frozenset()
+    assert studio.parts(0) == []
     anna, bert = (Upload(name, Path(name).read_bytes()) for name in ("anna.png", "bert.png"))
     with pytest.raises(UserError, match="adgan has no codes of single parts"):
-        studio.make(anna, None, bert, [labels.HAIR])
+        studio.make(Wish(anna, None, bert, [labels.HAIR]))
 
 
 def test_the_command_says_what_is_wrong(album, capsys):
