@@ -76,8 +76,9 @@ def read_board(domain: str, methods: Sequence[str]) -> Board | None:
     for method in methods:
         scores = artifacts.artifact("evaluate", method, "pairs.parquet")
         pictures = artifacts.artifact("evaluate", method, "generated") / domain
-        if scores.is_file() and pictures.is_dir():
-            table = pd.read_parquet(scores)
+        table = pd.read_parquet(scores) if scores.is_file() else pd.DataFrame()
+        # A domain without test pairs has neither rows nor pictures; without any the table has no columns.
+        if METRIC in table and pictures.is_dir():
             tables.append(table[(table["domain"] == domain) & (table["method"] == method)])
             generated[method] = ShardReader(pictures)
     if not artifacts.pack(domain).is_file() or not any(len(table) for table in tables):

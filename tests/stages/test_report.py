@@ -304,6 +304,13 @@ def test_a_board_shows_the_pictures_of_its_pairs(compared):
     assert pairs.read_board("source", ["spt"]) is None
 
 
+def test_without_test_pairs_there_is_no_board(compared):
+    for method in ("adgan", "pg2"):
+        artifacts.write_table(artifacts.artifact("evaluate", method, "pairs.parquet"), pd.DataFrame())
+    assert pairs.read_board("source", ["adgan", "pg2"]) is None
+    assert "Pair by pair" not in _page(compared)
+
+
 def test_the_page_shows_pairs_with_their_rule_and_scores(compared):
     text = " ".join(_Reader(_page(compared)).text.split())
     assert "best of ADGAN and PG2 anna_4 → anna_3" in text
