@@ -35,6 +35,7 @@
     away.onclick = (event) => { event.preventDefault(); input.value = ""; preview(input); };
     drop.append(image, away);
     if (input.name === "pose") form.querySelectorAll("[name=chosen]").forEach((one) => { one.checked = false; });
+    if (input.name === "pose") edit("");
   }
 
   form.querySelectorAll("input[type=file]").forEach((input) => {
@@ -44,6 +45,54 @@
     for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   });
 
+  const sketch = document.getElementById("sketch"), svg = sketch.querySelector("svg"), drawn = form.querySelector("[name=sketch]");
+
+  // The chosen pose, to be changed; it is sent only once it was changed.
+  async function edit(value) {
+    const places = value ? await (await fetch(`/poses/${value.split("/").map(encodeURIComponent).join("/")}.json`)).json() : [];
+    drawn.value = "";
+    sketch.hidden = !places.length;
+    svg.setAttribute("viewBox", `0 0 ${about.size.join(" ")}`);
+    const shape = (tag) => document.createElementNS("http://www.w3.org/2000/svg", tag);
+    const put = (one, attributes) => Object.entries(attributes).forEach(([name, text]) => one.setAttribute(name, text));
+    const limbs = about.limbs.filter(([a, b]) => places[a] && places[b]).map(([a, b]) => [shape("line"), a, b]);
+    const dots = places.map((place) => place && shape("circle"));
+
+    function show() {
+      for (const [line, a, b] of limbs) {
+        if (!places[a] || !places[b]) line.remove();
+        else put(line, { x1: places[a][0], y1: places[a][1], x2: places[b][0], y2: places[b][1] });
+      }
+      dots.forEach((dot, joint) => { if (places[joint]) put(dot, { cx: places[joint][0], cy: places[joint][1] }); else dot?.remove(); });
+    }
+
+    function move(joint, place) {
+      places[joint] = place && place.map((at, axis) => Math.min(Math.max(at, 0), about.size[axis] - 1));
+      drawn.value = JSON.stringify(places);
+      show();
+    }
+
+    dots.forEach((dot, joint) => {
+      if (!dot) return;
+      const name = about.joints[joint].replace("_", " ");
+      put(dot, { r: 4, tabindex: 0, role: "button", "aria-label": name, class: name.split(" ")[0] });
+      dot.onpointerdown = (event) => dot.setPointerCapture(event.pointerId);
+      dot.onpointermove = (event) => {
+        if (!dot.hasPointerCapture(event.pointerId)) return;
+        const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+        move(joint, [at.x, at.y]);
+      };
+      dot.onkeydown = (event) => {
+        const step = { ArrowLeft: [-2, 0], ArrowRight: [2, 0], ArrowUp: [0, -2], ArrowDown: [0, 2] }[event.key];
+        if (!step && event.key !== "Delete") return;
+        event.preventDefault();
+        move(joint, step ? places[joint].map((at, axis) => at + step[axis]) : null);
+      };
+    });
+    svg.replaceChildren(...limbs.map(([line]) => line), ...dots.filter(Boolean));
+    show();
+  }
+
   for (const [domain, row] of about.poses) {
     const value = `${domain}/${row}`;
     const choice = make("input", { type: "radio", name: "chosen", value, ariaLabel: `pose ${row} of ${domain}` });
@@ -51,6 +100,7 @@
       const input = form.querySelector("[name=pose]");
       input.value = "";
       preview(input);
+      edit(value);
     });
     const image = make("img", { src: `/poses/${encodeURIComponent(domain)}/${row}.png`, alt: "", loading: "lazy" });
     document.querySelector(".poses").append(make("label", { title: value }, choice, image));

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePath
@@ -12,7 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from pipeline.errors import UserError
 from pipeline.people.labels import LABELS
-from stages.serve.studio import Drawn, Pose, Studio, Upload, Wish
+from pipeline.people.skeleton import JOINTS, LIMBS
+from stages.serve.studio import Drawn, Pose, Sketch, Studio, Upload, Wish
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -52,6 +54,9 @@ def make_app(studio: Studio, *, max_mb: float = MAX_MB, only_local: bool = True)
         return web.json_response(
             {
                 "networks": [path.as_posix().removeprefix("data/") for path in studio.networks],
+                "size": studio.looker.recipe.size,
+                "joints": JOINTS,
+                "limbs": LIMBS,
                 "poses": [[pose.domain, pose.row] for pose in studio.poses()],
                 "max_mb": max_mb,
             }
@@ -63,6 +68,10 @@ def make_app(studio: Studio, *, max_mb: float = MAX_MB, only_local: bool = True)
     async def pose(request: web.Request) -> web.Response:
         chosen = Pose(request.match_info["domain"], int(request.match_info["row"]))
         return web.Response(body=await asyncio.to_thread(studio.show_pose, chosen), content_type="image/png")
+
+    async def places(request: web.Request) -> web.Response:
+        chosen = Pose(request.match_info["domain"], int(request.match_info["row"]))
+        return web.json_response(await asyncio.to_thread(studio.places, chosen))
 
     async def draw(request: web.Request) -> web.Response:
         if waiting.locked():
@@ -78,6 +87,7 @@ def make_app(studio: Studio, *, max_mb: float = MAX_MB, only_local: bool = True)
     app.router.add_get("/about.json", about)
     app.router.add_get(r"/networks/{number:\d{1,4}}.json", network)
     app.router.add_get(r"/poses/{domain}/{row:\d{1,9}}.png", pose)
+    app.router.add_get(r"/poses/{domain}/{row:\d{1,9}}.json", places)
     app.router.add_post("/draw", draw)
     return app
 
@@ -177,8 +187,10 @@ def _read_wish(fields: dict[str, list[str | Upload]]) -> Wish:
     texts = {name: [value for value in values if isinstance(value, str) and value] for name, values in fields.items()}
     if "person" not in uploads:
         raise UserError("there is no picture of a person; choose one first")
-    pose: Upload | Pose | None = uploads.get("pose")
-    if pose is None and texts.get("chosen"):
+    pose: Upload | Pose | Sketch | None = uploads.get("pose")
+    if pose is None and texts.get("sketch"):
+        pose = _read_sketch(texts["sketch"][0])
+    elif pose is None and texts.get("chosen"):
         domain, _, row = texts["chosen"][0].rpartition("/")
         pose = Pose(domain, _number(row, "pose"))
     names = texts.get("part", [])
@@ -189,6 +201,17 @@ def _read_wish(fields: dict[str, list[str | Upload]]) -> Wish:
         raise UserError("choose which parts are to be taken from the other person")
     network = _number(texts["network"][0], "network") if texts.get("network") else 0
     return Wish(uploads["person"], pose, clothes, [LABELS.index(name) for name in dict.fromkeys(names)], network)
+
+
+def _read_sketch(text: str) -> Sketch:
+    try:
+        places = tuple(None if place is None else (float(place[0]), float(place[1])) for place in json.loads(text))
+        # Neither lost in the distance nor no number at all.
+        if len(places) != len(JOINTS) or not any(places) or not all(abs(x) < 1e4 for one in places if one for x in one):
+            raise ValueError(text)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise UserError("the drawn pose cannot be read; choose a pose again") from error
+    return Sketch(places)
 
 
 def _number(text: str, what: str) -> int:

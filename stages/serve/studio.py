@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from models.attributes import INSTEAD, with_parts
@@ -14,6 +15,7 @@ from pipeline import params
 from pipeline.errors import UserError
 from pipeline.packed import Pack
 from pipeline.people.labels import BACKGROUND, LABELS
+from pipeline.people.skeleton import MISSING, Joints, is_present
 from pipeline.pictures import Bytes, encode_png
 from stages import artifacts
 from stages.checkpoints import trained
@@ -49,12 +51,28 @@ class Pose:
     row: int
 
 
+Places = tuple[tuple[float, float] | None, ...]
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A pose that somebody drew: x, y of the 18 joints in pixels of the network's size, None for a missing one."""
+
+    places: Places
+
+    @property
+    def joints(self) -> Joints:
+        """(18, 3), every joint sure."""
+        rows = [MISSING if place is None else (*place, 1.0) for place in self.places]
+        return np.array(rows, np.float32)
+
+
 @dataclass(frozen=True)
 class Wish:
     """Who is drawn, in which pose (None: the own one), in whose clothes (labels of the parts), by which network."""
 
     person: Upload
-    pose: Upload | Pose | None = None
+    pose: Upload | Pose | Sketch | None = None
     clothes: Upload | None = None
     parts: Sequence[int] = ()
     network: int = 0
@@ -108,6 +126,12 @@ class Studio:
         """The pose as a PNG; UserError when there is no such row."""
         return encode_png(draw_skeleton(blank(*self.looker.recipe.size), self._from_catalog(pose).joints))
 
+    def places(self, pose: Pose) -> Places:
+        """Where the joints of the pose are; UserError when there is no such row."""
+        joints = self._from_catalog(pose).joints
+        there = is_present(joints)
+        return tuple((float(x), float(y)) if shown else None for (x, y, _), shown in zip(joints, there, strict=True))
+
     def make(self, wish: Wish) -> Drawn:
         """The person in the pose, or in the own one, in these clothes; UserError says what is wrong."""
         uploads = [one for one in (wish.person, wish.pose, wish.clothes) if isinstance(one, Upload)]
@@ -115,7 +139,12 @@ class Studio:
             method = self.method(wish.network)
             seen = read_photographs(uploads, self.looker.recipe, self.looker)
             person = seen[wish.person]
-            pose = self._from_catalog(wish.pose) if isinstance(wish.pose, Pose) else seen[wish.pose or wish.person]
+            if isinstance(wish.pose, Pose):
+                pose = self._from_catalog(wish.pose)
+            elif isinstance(wish.pose, Sketch):
+                pose = replace(person, joints=wish.pose.joints)
+            else:
+                pose = seen[wish.pose or wish.person]
             codes_1KS = _dress(method, person, seen[wish.clothes], wish.parts) if wish.clothes else None
             picture = draw(method, person, pose, codes_1KS)
         return Drawn(encode_png(picture), [(one.name, encode_png(_found(one))) for one in seen.values()])

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import http.client
 import json
+import math
 import os
 import queue
 import tempfile
@@ -20,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.imports import ROOT
 from pipeline.packed import Picture, write_pack
 from pipeline.people import labels
+from pipeline.people.skeleton import RIGHT_SHOULDER, is_present
 from pipeline.pictures import decode
 from pipeline.render import plan, render
 from stages import artifacts, commands
@@ -153,6 +155,17 @@ def test_a_packed_pose_can_be_chosen(address, album):
     assert (status, headers["Content-Type"], decode(body).shape) == (200, "image/png", (256, 176, 3))
 
 
+def test_a_pose_can_be_drawn(address, album):
+    places = json.loads(_ask(address, "GET", "/poses/source/0.json")[2])
+    joints = read_photographs([Path("bert.png")], read_recipe())[Path("bert.png")].joints
+    assert [place is not None for place in places] == list(is_present(joints))
+    as_it_was = _draw(address, person="anna.png", sketch=[json.dumps(places)])[1]
+    assert as_it_was["picture"] == _draw(address, person="anna.png", chosen=["source/0"])[1]["picture"]
+    places[RIGHT_SHOULDER] = None
+    changed = _draw(address, person="anna.png", sketch=[json.dumps(places)])[1]
+    assert changed["picture"] != as_it_was["picture"]
+
+
 def test_clothes_are_changed_as_dress_does_it(address, album):
     status, told = _draw(address, person="anna.png", clothes="bert.png", part=["upper_clothes", "hair"])
     assert status == 200, told
@@ -177,6 +190,11 @@ def test_clothes_are_changed_as_dress_does_it(address, album):
         ({"person": "anna.png", "chosen": ["source/9"]}, 422, "no pose 9"),
         ({"person": "anna.png", "chosen": ["../source/0"]}, 422, "no pose 0 in the domain '../source'"),
         ({"person": "anna.png", "chosen": ["source/-1"]}, 422, "no such pose"),
+        ({"person": "anna.png", "sketch": ["[1]"]}, 422, "drawn pose"),
+        ({"person": "anna.png", "sketch": ["{"]}, 422, "drawn pose"),
+        ({"person": "anna.png", "sketch": [json.dumps([None] * 18)]}, 422, "drawn pose"),
+        ({"person": "anna.png", "sketch": [json.dumps([[math.nan, 1]] * 18)]}, 422, "drawn pose"),
+        ({"person": "anna.png", "sketch": ["[" * 900]}, 422, "drawn pose"),
         ({"person": "anna.png", "network": ["2"]}, 422, "no network 2"),
         ({"person": "anna.png", "network": ["../0"]}, 422, "no such network"),
         ({"person": "anna.png", "clothes": "bert.png"}, 422, "which parts"),
@@ -276,6 +294,16 @@ def test_the_page_draws_in_a_browser(address, album, tmp_path):
         assert shown == _draw(address, person="anna.png", chosen=["source/0"])[1]["picture"]
         browser.wait_for("[...document.images].every(image => image.complete && image.naturalWidth)")
         assert browser.errors == []
+        browser.wait_for("document.querySelector('#sketch circle[aria-label=\"right shoulder\"]') !== null")
+        browser.ask("document.querySelector('#sketch circle[aria-label=\"right shoulder\"]').focus()")
+        browser.press("ArrowUp", 38)
+        moved = json.loads(browser.ask("document.querySelector('[name=sketch]').value"))
+        packed = json.loads(_ask(address, "GET", "/poses/source/0.json")[2])
+        assert moved[RIGHT_SHOULDER] == pytest.approx([packed[RIGHT_SHOULDER][0], packed[RIGHT_SHOULDER][1] - 2])
+        browser.ask("document.querySelector('[type=submit]').click()")
+        browser.wait_for(f"document.querySelector('#download').href !== {json.dumps(shown)}")
+        changed = _draw(address, person="anna.png", sketch=[json.dumps(moved)])[1]["picture"]
+        assert browser.ask("document.querySelector('#download').href") == changed
         large = tmp_path / "large.png"
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 900, 3), dtype=np.uint8)).save(large)
         browser.choose_file("[name=pose]", large)
