@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.people import print_table
 from models.detectors import parsing, pose
-from models.detectors.examples import is_held_out
+from models.detectors.examples import HeldOut
 from models.metrics.extraction import score_labels
 from pipeline.crops import find_move
 from pipeline.people import labels, skeleton
@@ -57,7 +57,7 @@ class Photographs:
 def read(raw: Path, crop: str, held_out: float, vocabulary: str = "ours") -> Photographs:
     source = folder.read(raw, Options())
     entries = [entry for entry in source.entries if entry.id in source.annotations]
-    entries = [each for each in entries if held_out >= 1 or is_held_out(f"{raw.name}/{each.id}", held_out)]
+    entries = [each for each in entries if held_out >= 1 or f"{raw.name}/{each.id}" in HeldOut(held_out)]
     images, joints, maps = [], [], []
     for entry in entries:
         picture = check_picture(load_picture(raw, entry.path), min_size_px=1, max_pixels=10**8)

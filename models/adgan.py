@@ -5,7 +5,6 @@ names are the published checkpoint's: at width 1 with `texture_vgg: vgg19` the s
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,10 +23,11 @@ from models.blocks import (
     identity,
     scaled,
 )
-from models.data import Batch, pose_maps
+from models.data import Batch, one_hot, pose_maps
 from models.discriminators import ResidualDiscriminator
-from models.features import Trunk, layer_index, to_imagenet
-from models.losses import ADVERSARIAL, contextual, foreground_l1, perceptual
+from models.features import Trunk, layer_index
+from models.likeness import Likeness
+from models.losses import ADVERSARIAL, foreground_l1
 from models.method import Method, Moment, Update
 from models.settings import setting
 from pipeline.people.labels import LABELS
@@ -53,6 +53,7 @@ class AdganSettings:
     sigma_px: float = setting(6.0, low=0.5, high=50)
     first_weights: str = setting("original", choices=("original", "kaiming"))
     learning_rate: float = setting(1e-3, low=0, high=1)
+    critics: str = setting("both", choices=("both", "pose", "texture", "none"))  # which of the two judge
     critics_after: float = setting(0.0, low=0, high=1)  # share of the steps before the critics join
     adversarial: str = setting("lsgan", choices=tuple(ADVERSARIAL))
     gan: float = setting(5.0, low=0)
@@ -66,6 +67,10 @@ class AdganSettings:
     def trunk(self, choice: str) -> str:
         """`choice` with `auto` resolved."""
         return choice if choice != "auto" else "vgg19" if self.vgg19_weights else "vgg16"
+
+    def has_critic(self, name: str) -> bool:
+        """Does the critic `pose` or `texture` judge?"""
+        return self.critics in ("both", name)
 
 
 class PoseEncoder(Chain):
@@ -208,6 +213,7 @@ class Adgan(Method):
         self.generator = Generator(width=settings.width, texture_vgg=texture_vgg, pooling=settings.pooling)
         self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=settings.width)
         self.critic_texture = ResidualDiscriminator(6, width=settings.width)
+        self._likeness = Likeness(settings.trunk(settings.loss_vgg), settings.vgg19_weights)
         _initialise(self.generator, settings.first_weights)
 
     def read_frozen(self) -> None:
@@ -219,17 +225,9 @@ class Adgan(Method):
     def _vgg_file(self, kind: str) -> Path | None:
         return Path(self.settings.vgg19_weights) if kind == "vgg19" else None
 
-    @cached_property
-    def _loss_trunk(self) -> Trunk:
-        """The VGG of the losses: read when a step first needs it, and no part of the module's state."""
-        kind = self.settings.trunk(self.settings.loss_vgg)
-        last = layer_index(kind, "relu4_2" if self.settings.contextual else "relu1_2")
-        trunk = Trunk(kind, layers=last + 1).load(self._vgg_file(kind))
-        return trunk.to(next(self.parameters()).device)
-
     def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
         """Adam for each network that learns, as the paper's code."""
-        networks = {"generator": self.generator, "texture": self.critic_texture, "pose": self.critic_pose}
+        networks: dict[str, nn.Module] = {"generator": self.generator, **self._critics}
         learning = {name: self.learning_parameters(network) for name, network in networks.items()}
         rate = self.settings.learning_rate
         return {
@@ -238,27 +236,32 @@ class Adgan(Method):
             if parameters
         }
 
+    @property
+    def _critics(self) -> dict[str, nn.Module]:
+        """The critics that judge, in the paper's order. One that rests stays in the state dict all the same."""
+        critics = {"texture": self.critic_texture, "pose": self.critic_pose}
+        return {name: critic for name, critic in critics.items() if self.settings.has_critic(name)}
+
     def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
-        """Generator, then texture critic, then pose critic."""
+        """Generator, then texture critic, then pose critic, as far as they judge."""
         pose = self._pose(batch)
         fake = self.generator(pose, batch.source, one_hot(batch.source_parsing))
-        terms = self._likeness(fake, batch)
-        if at.progress < self.settings.critics_after:
-            update("generator", torch.stack(list(terms.values())).sum())
-            return {name: term.detach() for name, term in terms.items()}
-        terms["gan"] = self.settings.gan * self._deception(fake, pose, batch)
+        weights = self.settings
+        terms = {"l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground)}
+        terms |= self._likeness.terms(fake, batch.target, perceptual=weights.perceptual, contextual=weights.contextual)
+        conditions, critics = {"texture": batch.source, "pose": pose}, self._critics
+        is_judged = bool(critics) and at.progress >= self.settings.critics_after
+        if is_judged:
+            scores = [critic(torch.cat([fake, conditions[name]], 1)) for name, critic in reversed(critics.items())]
+            verdicts = [self._realness(score, is_real=True) for score in scores]
+            terms["gan"] = self.settings.gan * torch.stack(verdicts).mean()
         update("generator", torch.stack(list(terms.values())).sum())
-        critics = {"texture": (self.critic_texture, batch.source), "pose": (self.critic_pose, pose)}
-        for name, (critic, condition) in critics.items():
+        for name, critic in critics.items() if is_judged else ():
             if self.learning_parameters(critic):
-                loss = self.settings.gan * self._critic_loss(critic, batch.target, fake.detach(), condition)
+                loss = self.settings.gan * self._critic_loss(critic, batch.target, fake.detach(), conditions[name])
                 update(name, loss)
                 terms[f"critic_{name}"] = loss
         return {name: term.detach() for name, term in terms.items()}
-
-    def _deception(self, fake: Tensor, pose: Tensor, batch: Batch) -> Tensor:
-        scores = self.critic_pose(torch.cat([fake, pose], 1)), self.critic_texture(torch.cat([fake, batch.source], 1))
-        return torch.stack([self._realness(score, is_real=True) for score in scores]).mean()
 
     def _realness(self, scores: Tensor, *, is_real: bool) -> Tensor:
         return ADVERSARIAL[self.settings.adversarial](scores, is_real=is_real)
@@ -268,17 +271,6 @@ class Adgan(Method):
         scores = critic(torch.cat([torch.cat([real, fake]), torch.cat([condition, condition])], dim=1))
         on_real, on_fake = scores.chunk(2)
         return (self._realness(on_real, is_real=True) + self._realness(on_fake, is_real=False)) / 2
-
-    def _likeness(self, fake: Tensor, batch: Batch) -> dict[str, Tensor]:
-        weights = self.settings
-        terms = {"l1": weights.l1 * foreground_l1(fake, batch.target, batch.target_mask, weights.foreground)}
-        if weights.perceptual:
-            ours, theirs = (self._loss_trunk.taps(to_imagenet(image), ["relu1_2"])[0] for image in (fake, batch.target))
-            terms["perceptual"] = weights.perceptual * perceptual(ours, theirs)
-        if weights.contextual:
-            ours, theirs = (self._loss_trunk.taps(image, ["relu3_2", "relu4_2"]) for image in (fake, batch.target))
-            terms["contextual"] = weights.contextual * sum(map(contextual, ours, theirs))
-        return terms
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
@@ -295,11 +287,6 @@ class Adgan(Method):
     def _pose(self, batch: Batch) -> Tensor:
         sigma_px = self.settings.sigma_px * batch.scale
         return pose_maps(batch.target_joints, batch.size, kind=self.settings.pose_map, sigma_px=sigma_px)
-
-
-def one_hot(parsing_BHW: Tensor) -> Tensor:
-    """(B, 8, H, W) float from labels 0..7."""
-    return (parsing_BHW[:, None] == torch.arange(len(LABELS), device=parsing_BHW.device)[:, None, None]).float()
 
 
 def _initialise(generator: Generator, kind: str) -> None:

@@ -20,8 +20,9 @@ from pipeline.people.labels import LABELS
 
 Arrays = dict[str, NDArray[Any]]
 
-# What only some systems read of a pack.
-EXTRAS = ("edges",)
+# What only some systems read beside pictures, label maps and joints: `edges` of the pack, and `pseudo_labels`, with
+# which a system is trained on `Unpaired` pictures.
+EXTRAS = ("edges", "pseudo_labels")
 
 
 class Pictures(Protocol):
@@ -55,6 +56,9 @@ class Batch:
     target_mask: Tensor  # (B, 1, H, W) 0 or 1
     source_edges: Tensor | None = None  # (B, 1, H, W) in [-1, 1], lines at 1: read where the system asks for edges
     target_edges: Tensor | None = None
+    # Of unpaired pictures, at the size of the pack: the label map (B, H, W) that may be the source's in another pose,
+    # and the joints (B, 18, 3) of that pose.
+    pseudo: tuple[Tensor, Tensor] | None = None
     scale: float = 1.0  # of the pack's pictures
 
     @property
@@ -84,13 +88,14 @@ class Batch:
 
 
 def _scaled_joints(joints_BJ3: Tensor, ratio: Tensor) -> Tensor:
-    places = torch.where(_is_present(joints_BJ3)[..., None], (joints_BJ3[..., :2] + 0.5) * ratio - 0.5, -1)
+    places = torch.where(is_present(joints_BJ3)[..., None], (joints_BJ3[..., :2] + 0.5) * ratio - 0.5, -1)
     # A joint in the outermost half pixel would get a negative coordinate, which means missing.
-    places = torch.where(_is_present(joints_BJ3)[..., None], places.clamp_min(0), places)
+    places = torch.where(is_present(joints_BJ3)[..., None], places.clamp_min(0), places)
     return torch.cat([places, joints_BJ3[..., 2:]], dim=-1)
 
 
-def _is_present(joints_BJ3: Tensor) -> Tensor:
+def is_present(joints_BJ3: Tensor) -> Tensor:
+    """(B, 18) which joints are there."""
     return (joints_BJ3[..., 2] > 0) & (joints_BJ3[..., 0] >= 0) & (joints_BJ3[..., 1] >= 0)
 
 
@@ -99,7 +104,7 @@ def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussia
     height, width = size
     dx_BJ1W = torch.arange(width, device=joints_BJ3.device) - joints_BJ3[..., 0, None, None]
     dy_BJH1 = torch.arange(height, device=joints_BJ3.device)[:, None] - joints_BJ3[..., 1, None, None]
-    is_there_BJ11 = _is_present(joints_BJ3)[..., None, None]
+    is_there_BJ11 = is_present(joints_BJ3)[..., None, None]
     if kind == "gaussian":
         bell_BJH1, bell_BJ1W = (torch.exp(-d.square() / (2 * sigma_px**2)) for d in (dy_BJH1, dx_BJ1W))
         return (bell_BJH1 * is_there_BJ11) * bell_BJ1W
@@ -111,6 +116,11 @@ def pose_maps(joints_BJ3: Tensor, size: tuple[int, int], *, kind: str = "gaussia
     else:
         raise ValueError(f"heat map kind '{kind}' is not one of delta, gaussian, disc")
     return maps * is_there_BJ11
+
+
+def one_hot(parsing_BHW: Tensor) -> Tensor:
+    """(B, 8, H, W) float from labels 0..7."""
+    return (parsing_BHW[:, None] == torch.arange(len(LABELS), device=parsing_BHW.device)[:, None, None]).float()
 
 
 @dataclass(frozen=True)
@@ -147,12 +157,44 @@ class Pairs(Dataset[Arrays]):
         }
         if "edges" in self.reads:
             arrays |= {"source_edges": self.pictures.edges(source), "target_edges": self.pictures.edges(target)}
-        if draw.is_mirrored:
-            width = arrays["source"].shape[1]
-            for key, value in arrays.items():
-                flipped = skeleton.flip(value, width) if key.endswith("joints") else value[:, ::-1]
-                arrays[key] = np.ascontiguousarray(flipped)
-        return arrays
+        return _mirrored(arrays) if draw.is_mirrored else arrays
+
+
+class Unpaired(Pairs):
+    """Pictures, each with the pose of any other one: of the target nothing is read but the joints.
+
+    What else a batch has of the target is the source's own. `rows` (M, 2) are the pictures, and for each the one whose
+    label map and joints are its pseudo label.
+    """
+
+    def __len__(self) -> int:
+        return len(self.rows) * max(1, len(self.rows) - 1)
+
+    def __getitem__(self, draw: Draw) -> Arrays:
+        place, step = divmod(draw.pair, max(1, len(self.rows) - 1))
+        source, pseudo = (int(row) for row in self.rows[place])
+        pose = int(self.rows[(place + 1 + step) % len(self.rows), 0])
+        joints, image, parsing = self.pictures.keypoints, self.pictures.image(source), self.pictures.parsing(source)
+        arrays: Arrays = {
+            "source": image,
+            "source_parsing": parsing,
+            "source_joints": joints[source],
+            "target": image,
+            "target_parsing": parsing,
+            "target_joints": joints[pose],
+            "target_mask": (parsing != labels.BACKGROUND).astype(np.uint8),
+            "pseudo_parsing": self.pictures.parsing(pseudo),
+            "pseudo_joints": joints[pseudo],
+        }
+        return _mirrored(arrays) if draw.is_mirrored else arrays
+
+
+def _mirrored(arrays: Arrays) -> Arrays:
+    width = arrays["source"].shape[1]
+    flipped = {
+        key: skeleton.flip(value, width) if key.endswith("joints") else value[:, ::-1] for key, value in arrays.items()
+    }
+    return {key: np.ascontiguousarray(value) for key, value in flipped.items()}
 
 
 class Draws(Sampler[list[Draw]]):
@@ -189,7 +231,8 @@ def to_batch(arrays: dict[str, Tensor], device: torch.device) -> Batch:
     moved["target_mask"] = moved["target_mask"][:, None].float()
     for key in {"source_edges", "target_edges"} & moved.keys():
         moved[key] = 1 - moved[key][:, None].float() / 127.5
-    return Batch(**moved)
+    pseudo = (moved.pop("pseudo_parsing"), moved.pop("pseudo_joints")) if "pseudo_parsing" in moved else None
+    return Batch(**moved, pseudo=pseudo)
 
 
 def across(people: Sequence[Arrays], poses: Sequence[Arrays]) -> Batch:

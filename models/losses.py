@@ -15,6 +15,11 @@ def log_likelihood(scores: Tensor, *, is_real: bool) -> Tensor:
     return F.softplus(-scores if is_real else scores).mean()
 
 
+def wasserstein(scores: Tensor, *, is_real: bool) -> Tensor:
+    """The mean score, negative for real pictures (Arjovsky et al. 2017): for critics whose weights are clipped."""
+    return -scores.mean() if is_real else scores.mean()
+
+
 ADVERSARIAL = {"lsgan": lsgan, "log": log_likelihood}
 
 

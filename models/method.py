@@ -23,7 +23,13 @@ from models.data import Batch
 from models.settings import SettingsError, read_settings
 
 # Name of a system -> its class, imported when it is asked for.
-METHODS = {"adgan": "models.adgan:Adgan"}
+METHODS = {
+    "adgan": "models.adgan:Adgan",
+    "pg2": "models.pg2:Pg2",
+    "spt": "models.spt:Spt",
+    "dpig": "models.dpig:Dpig",
+    "scagan": "models.scagan:Scagan",
+}
 
 
 @dataclass(frozen=True)
@@ -64,15 +70,15 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Settings: ClassVar[type]
-    phases: ClassVar[tuple[Phase, ...]] = (Phase("train"),)
+    phases: tuple[Phase, ...] = (Phase("train"),)  # one whose settings decide sets its own
     # Name of a choice -> beginnings of the names of the parameters that learn.
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.
     bound: ClassVar[tuple[str, ...]] = ()
     # What is read of a pack beside pictures, label maps and joints: of `models.data.EXTRAS`.
-    reads: ClassVar[frozenset[str]] = frozenset()
+    reads: frozenset[str] = frozenset()
     # What a command can ask for beside `generate`.
-    edits: ClassVar[frozenset[str]] = frozenset()
+    edits: frozenset[str] = frozenset()
 
     def __init__(self, settings: Any) -> None:
         super().__init__()
@@ -119,9 +125,7 @@ class Method(nn.Module, ABC):
         small = batch.scaled(self.settings.scale)
         with _evaluating(self):
             image = (self.draw(small) if codes_BKS is None else self.decode(small, codes_BKS)).float()
-        if image.shape[-2:] == batch.size:
-            return image
-        return F.interpolate(image, batch.size, mode="bicubic", align_corners=False).clamp(-1, 1)
+        return enlarged(image, batch.size)
 
     def learning_parameters(self, network: nn.Module) -> list[nn.Parameter]:
         """The parameters of `network` that are not frozen."""
@@ -133,6 +137,13 @@ class Method(nn.Module, ABC):
             raise SettingsError(f"learn: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
+
+
+def enlarged(image_B3HW: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pictures in [-1, 1] at `size` (H, W); themselves where they have it."""
+    if image_B3HW.shape[-2:] == size:
+        return image_B3HW
+    return F.interpolate(image_B3HW, size, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 @contextlib.contextmanager

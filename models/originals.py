@@ -19,6 +19,9 @@ from models.adgan import Generator
 from models.blocks import AdaIN, InstanceNorm
 from models.discriminators import Norm, ResidualDiscriminator
 from models.method import Method, method_class
+from models.scagan import Generator as ScaganGenerator
+from models.scagan import PriorTransfer
+from models.spt_networks import Appearance, PublishedAppearance
 from pipeline.errors import UserError
 from pipeline.people.labels import MERGE
 from pipeline.people.skeleton import JOINTS
@@ -57,6 +60,10 @@ class Original:
     settings: Mapping[str, Any]
     # What else to set when a system is made of released weights: how these were trained.
     trained_with: Mapping[str, Any] = field(default_factory=dict)
+    # Settings that the variants differ in; each is an attribute of the network.
+    tells: tuple[str, ...] = ()
+    # Beginnings of names under which the checkpoint holds entries once more, and of those they repeat.
+    twins: Mapping[str, str] = field(default_factory=dict)
     # The linear layer that reads one block of numbers per label, and whose order of labels that is.
     reads_labels: str = ""
     labels: str = "ours"
@@ -97,6 +104,73 @@ ORIGINALS = {
         part="critic_texture",
         settings={"width": 1.0},
     ),
+    "spt_appearance": Original(
+        "SPT's appearance generator (H_A)",
+        (PublishedAppearance,),
+        Appearance,
+        method="spt",
+        part="appearance",
+        settings={"width": 1.0, "mode": "e2e"},
+        trained_with={"scale": 1.0, "compat": "original"},
+    ),
+}
+
+_SCAGAN = {"width": 1.0, "content": "edges", "prior_transfer": True}
+_PUBLISHED_SIZE = (256, 176)
+_STYLE_LAYERS = ("head_0", *(f"down_{number}" for number in range(5)))
+
+ORIGINALS |= {
+    "scagan_pct": Original(
+        "SCA-GAN's PCT-Net (netG of scagan_pctnet)",
+        (PriorTransfer,),
+        PriorTransfer,
+        method="scagan",
+        part="generator.edge_generator.model_edge",
+        settings=_SCAGAN,
+    ),
+    "scagan_pct_d_pose": Original(
+        "the pose discriminator of PCT-Net (netD_PB, 19 input channels)",
+        _discriminators(1 + len(JOINTS)),
+        ResidualDiscriminator,
+        method="scagan",
+        part="prior_critic_pose",
+        settings=_SCAGAN,
+    ),
+    "scagan_pct_d_source": Original(
+        "the source discriminator of PCT-Net (netD_PP, 2 input channels)",
+        _discriminators(2),
+        ResidualDiscriminator,
+        method="scagan",
+        part="prior_critic_source",
+        settings=_SCAGAN,
+    ),
+    "scagan": Original(
+        "SCA-GAN's IS-Net (netG of scagan_isnet)",
+        tuple(partial(ScaganGenerator, start=start, size=_PUBLISHED_SIZE) for start in ("noise", "pose")),
+        ScaganGenerator,
+        method="scagan",
+        part="generator",
+        settings=_SCAGAN | {"block": "content_style", "encoder_norm": "none"},
+        trained_with={"scale": 1.0, "compat": "original", "sigma_px": 12.0, "crop_radius_px": 20},
+        tells=("start",),
+        twins={f"enc_style.model.{number}.": f"enc_style.{layer}." for number, layer in enumerate(_STYLE_LAYERS)},
+    ),
+    "scagan_d_pose": Original(
+        "the pose discriminator of IS-Net (netD_PB, 21 input channels)",
+        _discriminators(3 + len(JOINTS)),
+        ResidualDiscriminator,
+        method="scagan",
+        part="critic_pose",
+        settings={"width": 1.0},
+    ),
+    "scagan_d_texture": Original(
+        "the texture discriminator of IS-Net (netD_PP, 6 input channels)",
+        _discriminators(6),
+        ResidualDiscriminator,
+        method="scagan",
+        part="critic_texture",
+        settings={"width": 1.0},
+    ),
 }
 
 
@@ -107,6 +181,7 @@ def load_original(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
     """
     entries = _without_prefix(name, state_dict)
     fit = _best_fit(name, entries)
+    _compare_twins(name, entries)
     # `assign` puts tensors in the place of those without memory, and keeps what is frozen frozen.
     fit.network.load_state_dict(fit.completed(entries), assign=True)
     fit.network.ignored = fit.ignored
@@ -129,6 +204,10 @@ def to_original(name: str, module: nn.Module) -> dict[str, Tensor]:
     completed = _best_fit(name, entries).completed(entries)
     if isinstance(module, Method) and original.reads_labels:
         _reorder(completed, original.reads_labels, MERGE[original.labels])
+    for twin, kept in original.twins.items():
+        completed |= {
+            f"{twin}{key.removeprefix(kept)}": completed[key] for key in list(completed) if key.startswith(kept)
+        }
     return completed
 
 
@@ -144,9 +223,10 @@ def to_method(
     if not original.trained_with:
         raise OriginalMismatch(f"{name}: no system works with this network alone; give it as a critic of a generator")
     kind = method_class(original.method)
+    told = _told(name, state_dict)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        method = kind(kind.Settings(**original.settings, **original.trained_with))
+        method = kind(kind.Settings(**original.settings, **original.trained_with, **told))
     ignored: list[str] = []
     for key, entries in {**(critics or {}), name: state_dict}.items():
         ignored += _adopt(method, key, entries)
@@ -239,9 +319,19 @@ def _best_fit(name: str, entries: Mapping[str, Tensor]) -> _Fit:
 
 
 def _closest(original: Original, entries: Mapping[str, Tensor]) -> _Fit:
+    entries = {key: value for key, value in entries.items() if not key.startswith(tuple(original.twins))}
     with torch.device("meta"):
         networks = [make() for make in original.variants]
     return min((_fit(network, entries) for network in networks), key=lambda fit: fit.mistakes)
+
+
+def _told(name: str, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The settings that the entries themselves say."""
+    original = _find(name)
+    if not original.tells:
+        return {}
+    network = _best_fit(name, _without_prefix(name, state_dict)).network
+    return {key: getattr(network, key) for key in original.tells}
 
 
 def _find(name: str) -> Original:
@@ -259,6 +349,17 @@ def _without_prefix(name: str, state_dict: Mapping[str, Any]) -> dict[str, Tenso
     return {key.removeprefix(prefix): value for key, value in state_dict.items()}
 
 
+def _compare_twins(name: str, entries: Mapping[str, Tensor]) -> None:
+    """OriginalMismatch where an entry is not there under its second name, or is not the same there."""
+    for twin, kept in _find(name).twins.items():
+        for key in (key for key in entries if key.startswith(kept)):
+            other = f"{twin}{key.removeprefix(kept)}"
+            if other not in entries:
+                raise OriginalMismatch(f"{name}: missing: {other}; the original holds {key} under this name too")
+            if not torch.equal(entries[other], entries[key]):
+                raise OriginalMismatch(f"{name}: {other} is not equal to {key}; give the checkpoint as it was written")
+
+
 def _listed(keys: Collection[str]) -> str:
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     return ", ".join(list(keys)[:_NAMED]) + more
@@ -274,13 +375,13 @@ def _part_of(name: str, method: Method) -> nn.Module:
             own = method.settings.trunk(own)
         if own != value:
             raise OriginalMismatch(f"{name}: the original has {key} = {value}, not {own}; train with {key}: {value}")
-    return getattr(method, original.part)
+    return method.get_submodule(original.part)
 
 
 def _adopt(method: Method, name: str, state_dict: Mapping[str, Tensor]) -> list[str]:
     """Load the part `name` of our system; what was ignored."""
     original, loaded = _find(name), load_original(name, state_dict)
-    part, entries = getattr(method, original.part), loaded.state_dict()
+    part, entries = method.get_submodule(original.part), loaded.state_dict()
     if _fit(part, entries).mistakes:
         raise OriginalMismatch(f"{name}: '{method.name}' takes weights with instance norm and dropout; leave these out")
     if original.reads_labels:

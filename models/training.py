@@ -227,8 +227,8 @@ class Run:
         logger.samples(self.step, sheet(held_out, generated, rows=4))
 
     def _judge(self, score: float) -> None:
-        """Remember the averaged weights where they are the best so far."""
-        if not self.settings.patience:
+        """Remember the averaged weights where they are the best so far; before the last phase nothing is drawn well."""
+        if not self.settings.patience or self.phase != self.method.phases[-1].name:
             return
         self.looks_since_best += 1
         if self.best is None or score < self.best.score:

@@ -146,6 +146,16 @@ class PackSettings:
 
 
 @dataclass(frozen=True)
+class PseudoLabels:
+    """Whose label map may stand for a picture's own in another pose."""
+
+    nearest: int = _knob(low=1, high=100_000)
+    likely: int = _knob(low=1, high=100_000)
+    min_change: float = _knob(low=0, high=10)
+    max_quarantined: float = _knob(low=0, high=1)
+
+
+@dataclass(frozen=True)
 class Domain:
     """One kind of pictures, from raw to packed."""
 
@@ -159,6 +169,7 @@ class Domain:
     edges: Edges = _knob()
     pairs: Pairs = _knob()
     pack: PackSettings = _knob()
+    pseudo_labels: PseudoLabels = _knob()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path("data")
+# What single methods read of a domain beside its pack: <method>/<domain>/.
+EXTRAS = DATA / "extras"
 
 
 def artifact(stage: str, item: str, name: str) -> Path:
@@ -39,6 +41,11 @@ def frames_folder(domain: str) -> Path:
 def pictures_folder(domain: str, settings: Domain) -> Path:
     """What the paths of the catalog are relative to: the raw input, or what was cut out of clips."""
     return frames_folder(domain) if settings.ingest.source == "video" else Path(settings.raw)
+
+
+def pseudo_labels(domain: str) -> Path:
+    """The table of SPT's pseudo labels of a domain: from, to, cost."""
+    return EXTRAS / "spt" / domain / "pseudo_labels.parquet"
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:

@@ -26,7 +26,7 @@ from pipeline.shards import write_shards
 from pipeline.sources import Entry, RawSource
 from pipeline.sources.contents import find_contents
 from pipeline.sources.video import hold_out_ends
-from stages.artifacts import frames_folder, weights_file
+from stages.artifacts import weights_file
 
 if TYPE_CHECKING:
     from models.detectors.pose import PoseDetector
@@ -47,8 +47,8 @@ class Look:
     max_pixels: int
 
 
-def cut(job: Job, found: RawSource) -> RawSource:
-    """The pictures of all clips, which it writes to `frames_folder`, instead of the clips."""
+def cut(job: Job, found: RawSource, frames: Path) -> RawSource:
+    """The pictures of all clips, which it writes to the folder `frames`, instead of the clips."""
     settings, home = job.domain.ingest, Path(job.domain.raw)
     home = home.parent if home.is_file() else home
     contents = find_contents(home, [clip.path for clip in found.entries], job.memo)
@@ -65,7 +65,7 @@ def cut(job: Job, found: RawSource) -> RawSource:
     bad = found.set_aside + unreadable + seen.set_aside
     limit, key = settings.max_quarantined, f"domains.{job.item}.ingest.max_quarantined"
     quarantine.enforce(bad, total=len(found.entries) + len(found.set_aside), limit=limit, key=f"{key} (for the clips)")
-    return _write(job, replace(found, left_out=found.left_out + bad, set_aside=[]), seen)
+    return _write(job, replace(found, left_out=found.left_out + bad, set_aside=[]), seen, frames)
 
 
 def _items(clips: list[Entry], contents: dict[str, Content | BadItem]) -> Iterator[Item]:
@@ -75,9 +75,9 @@ def _items(clips: list[Entry], contents: dict[str, Content | BadItem]) -> Iterat
             yield Item(clip.id, (content, b"one" if clip.person else b""))
 
 
-def _write(job: Job, found: RawSource, seen: Results) -> RawSource:
+def _write(job: Job, found: RawSource, seen: Results, frames: Path) -> RawSource:
     """One shard for each clip; entries, reasons and notes of all."""
-    folder, entries, left_out, notes = frames_folder(job.item), [], list(found.left_out), list(found.notes)
+    entries, left_out, notes = [], list(found.left_out), list(found.notes)
     for clip in found.entries:
         if clip.id not in seen.keys:
             continue
@@ -86,7 +86,7 @@ def _write(job: Job, found: RawSource, seen: Results) -> RawSource:
         left_out += [(f"{clip.id}/{name}", reason) for name, reason in told["left_out"]]
         notes += [f"{clip.path}: {note}" for note in told["notes"]]
         write_shards(
-            folder / clip.id, {f"{clip.id}/{name}": data for name, data in pictures.items()},
+            frames / clip.id, {f"{clip.id}/{name}": data for name, data in pictures.items()},
             shards=1, suffix=".png", memo=job.memo,
         )  # fmt: skip
         entries += [_entry(clip, name) for name in sorted(pictures)]

@@ -34,8 +34,9 @@ from pipeline.shards import ShardReader, write_shards
 from stages import sheets
 from stages.artifacts import artifact, pack, read_keypoints, write_table
 from stages.baselines import BASELINES
-from stages.drawing import Bytes, beside, draw_skeleton
+from stages.drawing import Bytes
 from stages.exchanges import choose_figures, make_sections
+from stages.failures import ORDER, pair_tile, write_failures
 from stages.measuring import Sight, Targets, look, score_pairs, score_set
 
 BATCH = 8
@@ -72,7 +73,7 @@ class Trial:
 
 
 def run(job: Job) -> None:
-    """Write `rows.csv`, `pairs.parquet`, `metrics.json`, `extraction.json`, grids, exchanges and generated pictures."""
+    """Write scores (rows, pairs, metrics, extraction), grids, failures, exchanges and the generated pictures."""
     rows: list[Row] = []
     tables, extraction = [], {}
     for domain in job.params.domains:
@@ -111,8 +112,10 @@ def _systems(job: Job, domain: str) -> dict[str, Path]:
 def _score_domain(job: Job, domain: str, packed: Pack) -> tuple[list[Row], pd.DataFrame]:
     """Result rows and every pair's scores; none where there are no test pairs. Writes grid and generated pictures."""
     rows = packed.pairs("test")
+    failures, title = artifact("evaluate", job.item, f"failures/{domain}.png"), f"{job.item}: failures on {domain}"
     if not len(rows):
         _write_grid(job, domain, packed, rows, [])
+        write_failures(failures, title, packed, rows, [], np.empty(0))
         return [], pd.DataFrame()
     # Spread evenly over the table, so that every person keeps a part of the pairs.
     count = min(len(rows), job.params.evaluate.max_pairs)
@@ -124,7 +127,10 @@ def _score_domain(job: Job, domain: str, packed: Pack) -> tuple[list[Row], pd.Da
         pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
     _write_grid(job, domain, packed, rows, pictures[job.item])
     _write_pictures(job, domain, packed, rows, pictures[job.item])
-    return _measure(job, trial, pictures)
+    found, table = _measure(job, trial, pictures)
+    own = table[(table["method"] == job.item) & (table["protocol"] == job.params.evaluate.protocols[0])]
+    write_failures(failures, title, packed, rows, pictures[job.item], own["ssim_mask"].to_numpy())
+    return found, table
 
 
 def _measure(job: Job, trial: Trial, pictures: dict[str, list[Bytes]]) -> tuple[list[Row], pd.DataFrame]:
@@ -242,18 +248,11 @@ def _device(name: str) -> torch.device:
 def _write_grid(job: Job, domain: str, packed: Pack, rows: Rows, pictures: Sequence[Bytes]) -> None:
     """Source, target pose, target and generated picture of pairs spread over the table, two pairs beside each other."""
     chosen = sheets.choose(range(len(rows)), job.params.evaluate.grid_rows)
-    tiles = []
-    for index in chosen:
-        source, target = (int(row) for row in rows[index])
-        dark = np.full_like(packed.image(target), 24)
-        pose = draw_skeleton(dark, packed.keypoints[target])
-        tile = beside(packed.image(source), pose, packed.image(target), pictures[index])
-        tiles.append(sheets.Tile(tile, f"{packed.names[source]} → {packed.names[target]}"))
-    heading = "source · target pose · target · generated"
+    tiles = [pair_tile(packed, rows[index], pictures[index]) for index in chosen]
     sheets.write_sheet(
         artifact("evaluate", job.item, "grids") / f"{domain}.png",
         f"{job.item} on held-out pictures of {domain}",
-        [sheets.Section(tiles, heading, columns=2)] if tiles else [],
+        [sheets.Section(tiles, ORDER, columns=2)] if tiles else [],
         subtitle=f"{len(chosen)} of {len(rows)} pairs" if tiles else "there are no test pairs",
         max_bytes=4_000_000,
     )

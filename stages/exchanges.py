@@ -1,6 +1,7 @@
 """Poses and garments exchanged between people: two of a domain, and one of each of two domains.
 
-Every method exchanges poses; those that can `dress` and `blend` exchange parts too.
+Every method exchanges poses; those that can `dress` and `blend` exchange parts too, and those that can `sample` vary
+a person at random.
 """
 
 from collections.abc import Collection, Sequence
@@ -79,6 +80,9 @@ def make_sections(method: Method, pairs: Sequence[tuple[Figure, Figure]]) -> lis
     if "blend" in method.edits:
         tiles = [_blend(method, *pair) for pair in pairs]
         sections.append(sheets.Section(tiles, "from one person to the other, all parts, in one pose", columns=1))
+    if "sample" in method.edits:
+        tiles = [tile for one, _ in pairs for tile in _samples(method, one)]
+        sections.append(sheets.Section(tiles, "person · drawn at random: what the caption names", columns=1))
     return sections
 
 
@@ -117,6 +121,23 @@ def _blend(method: Method, one: Figure, other: Figure) -> sheets.Tile:
     codes = blend(start, end, ALL_PARTS, STEPS)
     drawn = _draw(method, [one.arrays(0)] * STEPS, [one.arrays(0)] * STEPS, codes)
     return sheets.Tile(beside(*drawn), f"{one.name} → {other.name}")
+
+
+def _samples(method: Method, figure: Figure) -> list[sheets.Tile]:
+    """The person with each factor varied alone, then with all of them: nobody."""
+    from models.dpig import POSE, Dpig
+    from models.sampling import sampled, without_pose
+
+    assert isinstance(method, Dpig)
+    arrays, tiles = [figure.arrays(0)] * STEPS, []
+    batch = across(arrays, arrays)
+    own = {factor: code[:1] for factor, code in method.codes(batch).items()}
+    for varied in (*((factor,) for factor in method.factors), method.factors):
+        codes = sampled(method, varied, STEPS, seed=0, fixed=own)
+        levels = to_levels(method.compose(codes if POSE in varied else without_pose(codes), batch))
+        pictures = beside(figure.image(0), *levels.permute(0, 2, 3, 1).numpy())
+        tiles.append(sheets.Tile(pictures, f"{figure.name}: {', '.join(varied)}"))
+    return tiles
 
 
 def _draw(

@@ -23,7 +23,7 @@ class Finding:
     """What decides who is found and which joints; the defaults are those of params.yaml."""
 
     precision: str = "float32"
-    edges_px: tuple[int, ...] = (256,)
+    edges_px: tuple[int, ...] = (256, 320)
     flip_test: bool = False
     person: str = "main"
     min_score: float = 0.0

@@ -6,14 +6,13 @@ To show what the pretraining is worth, the same steps are also taken from random
 import shutil
 from pathlib import Path
 
-from models.data import Pairs
 from models.method import build, save
 from models.training import train
 from pipeline.packed import Pack
 from pipeline.run import Job
 from stages.artifacts import artifact, curves, pack
 from stages.curves import Curves
-from stages.pretrain import held_out_pairs, run_folder, training_settings
+from stages.pretrain import held_out_pairs, run_folder, training_pairs, training_settings
 
 
 def run(job: Job) -> None:
@@ -33,7 +32,7 @@ def _train(job: Job, domain: str, name: str, *, start: Path | None) -> None:
     work_dir = run_folder(job, f"finetune-{job.item}-{name.replace('/', '-')}", pack(domain))
     trained = train(
         method,
-        Pairs(packed, packed.pairs("train"), method.reads),
+        training_pairs(packed, method, domain),
         training_settings(params, "finetune", job.item),
         validation=held_out_pairs(packed, method),
         logger=Curves(curves("finetune", job.item) / name),

@@ -17,7 +17,7 @@ from pipeline.memo import Outputs
 from pipeline.people.pairs import assign_splits
 from pipeline.run import Job
 from pipeline.shards import write_shards
-from pipeline.sources import Entry, Options, read
+from pipeline.sources import Entry, Options, RawSource, read
 from pipeline.sources.contents import find_contents
 from pipeline.sources.label_maps import decode_labels
 from pipeline.sources.pictures import check_picture
@@ -31,11 +31,7 @@ def run(job: Job) -> None:
     """Write `catalog.parquet`, `annotation.parquet`, `pairs.parquet`, `frames` and `quarantine.csv`."""
     settings = job.domain.ingest
     found = read(settings.source, Path(job.domain.raw), Options(domain=job.item))
-    shutil.rmtree(frames_folder(job.item), ignore_errors=True)
-    if settings.source == "video":
-        found = clips.cut(job, found)
-    else:  # DVC warns of a folder with nothing in it
-        write_shards(frames_folder(job.item), {}, shards=1, suffix=".png")
+    found = _cut_frames(job, found)
     raw = pictures_folder(job.item, job.domain)
     for note in found.notes:
         log.info("%s: %s", job.item, note)
@@ -84,6 +80,20 @@ def run(job: Job) -> None:
     if "test" not in splits.values():
         log.warning("%s: no picture is held out for scoring; raise domains.%s.ingest.test", job.item, job.item)
     log.info("%s: %d pictures of %d persons", job.item, len(rows), len({entry.person for entry in accepted}))
+
+
+def _cut_frames(job: Job, found: RawSource) -> RawSource:
+    """The pictures of the clips instead of the clips; `frames` is replaced when all of it is there."""
+    frames = frames_folder(job.item)
+    partial = frames.with_name(f"{frames.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    if job.domain.ingest.source == "video":
+        found = clips.cut(job, found, partial)
+    else:  # DVC warns of a folder with nothing in it
+        write_shards(partial, {}, shards=1, suffix=".png")
+    shutil.rmtree(frames, ignore_errors=True)
+    partial.replace(frames)
+    return found
 
 
 def _items(

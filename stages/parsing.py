@@ -32,7 +32,7 @@ class Labelling:
     vocabulary: str = "ours"
     precision: str = "float32"
     edges_px: tuple[int, ...] = (256,)
-    flip_test: bool = False
+    flip_test: bool = True
 
     @classmethod
     def of(cls, settings: Parsing) -> "Labelling":

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.data import Batch, Pairs, take
+from pipeline.crops import Box, find_move
 from pipeline.errors import BadItem, UserError
 from pipeline.people.edges import draw_edges
 from pipeline.people.labels import BACKGROUND, LABELS, LabelMap
@@ -16,6 +17,7 @@ from pipeline.people.masks import body_mask
 from pipeline.people.skeleton import JOINTS, LEFT_SHOULDER, RIGHT_SHOULDER, Joints, is_present
 from pipeline.pictures import Bytes
 from pipeline.sources.pictures import check_picture
+from stages.crop import person_finder
 from stages.looks import Looker, Recipe
 
 # A part that covers less of the picture is a slip of the parser's.
@@ -77,6 +79,44 @@ def read_photographs(paths: Iterable[File], recipe: Recipe, looker: Looker | Non
         photographs[path] = Photograph(path.name, image, joints, found.labels, others, recipe.edges)
         _check(path, photographs[path], recipe)
     return photographs
+
+
+def follow_person(frames: Mapping[str, Bytes], recipe: Recipe) -> list[Photograph]:
+    """The main person of each frame (H, W, 3) of a film, in order; frames in which nobody is found are left out.
+
+    Frames of the network's size are taken as they are. Others are cut by a window of one size that moves with the
+    person, so that nothing trembles. Label maps are left empty: of a pose only joints are read.
+    """
+    find = person_finder(recipe.pose_weights, recipe.finding.person, recipe.trusted)
+    found = {name: person for name, picture in frames.items() if (person := find(picture)[0]) is not None}
+    boxes = _steady_boxes([person.box for person in found.values()])
+    followed = []
+    for (name, person), box in zip(found.items(), boxes, strict=True):
+        picture = frames[name]
+        mode, original = recipe.crop_of(picture), (picture.shape[1], picture.shape[0])
+        try:
+            # A picture that is taken as it is need not be moved.
+            move = find_move("resize" if mode == "none" else mode, original, recipe.size, box=box)
+        except BadItem as bad:
+            raise UserError(f"{name}: --crop {mode}: {bad}; {_REMEDY}") from bad
+        joints = move.joints(person.joints)
+        if is_present(joints).sum() >= recipe.min_joints:
+            empty = np.full(recipe.size[::-1], BACKGROUND, np.uint8)
+            followed.append(Photograph(name, move.picture(picture), joints, empty, 0, recipe.edges))
+    return followed
+
+
+def _steady_boxes(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes of one size, that of nearly the largest, whose middles are means of the boxes' over up to five frames."""
+    if not boxes:
+        return []
+    corners = np.array(boxes).reshape(-1, 2, 2)
+    half = np.quantile(corners[:, 1] - corners[:, 0], 0.9, axis=0) / 2
+    middles = corners.mean(1)
+    # As many frames before as after, so that the window does not lag behind who walks.
+    reach = [min(2, frame, len(middles) - 1 - frame) for frame in range(len(middles))]
+    steady = [middles[frame - near : frame + near + 1].mean(0) for frame, near in enumerate(reach)]
+    return [(float(x - half[0]), float(y - half[1]), float(x + half[0]), float(y + half[1])) for x, y in steady]
 
 
 def _open(path: PictureFile, recipe: Recipe) -> Bytes:

@@ -28,8 +28,8 @@ def find_pictures(folder: Path, *, without: Path) -> PicturesIn:
 
     The stem of a picture is its path without the ending and without folders that are called images or img, as `ingest`
     names pictures (`walk/0001` for `walk/0001.jpg`). Where several pictures share one, all but the first are called
-    by the whole path. Hidden files and folders of label maps are passed over; links are never
-    followed, and what is no ordinary file is never opened.
+    by the whole path, the dot of the ending an underscore. Hidden files and folders of label maps are passed over;
+    links are never followed, and what is no ordinary file is never opened.
     """
     found = PicturesIn()
     for path, reason in sorted(_walk(folder, without.resolve()), key=lambda entry: entry[0].split("/")):
@@ -53,10 +53,13 @@ def find_pictures(folder: Path, *, without: Path) -> PicturesIn:
 def _free_stem(path: str, taken: dict[str, str]) -> str:
     *folders, name = path.split("/")
     stem = without_suffix("/".join([*(each for each in folders if each.lower() not in PICTURE_FOLDERS), name]))
-    stem = stem if stem not in taken else path
+    # A name with the ending in it would lose it to whoever reads the folder again.
+    whole, _, ending = path.rpartition(".")
+    whole = f"{whole}_{ending}"
+    stem = stem if stem not in taken else whole
     number = 2
     while stem in taken:
-        stem, number = f"{path}.{number}", number + 1
+        stem, number = f"{whole}_{number}", number + 1
     return stem
 
 

@@ -4,17 +4,21 @@ import logging
 import shutil
 from pathlib import Path
 
-from models.data import Pairs
+import numpy as np
+import pandas as pd
+
+from models.data import Pairs, Unpaired
 from models.method import METHODS, Method, build, save
 from models.settings import read_settings
 from models.training import TrainingSettings, train
 from pipeline.archives import file_identity
 from pipeline.content import digest
+from pipeline.errors import UserError
 from pipeline.imports import code_of
 from pipeline.packed import Pack
 from pipeline.params import Params
 from pipeline.run import Job
-from stages.artifacts import artifact, curves, pack
+from stages.artifacts import artifact, curves, pack, pseudo_labels
 from stages.curves import Curves
 
 log = logging.getLogger(__name__)
@@ -36,7 +40,7 @@ def run(job: Job) -> None:
     work_dir = run_folder(job, f"pretrain-{job.item}", pack(params.pretrain_domain))
     trained = train(
         method,
-        Pairs(packed, packed.pairs("train"), method.reads),
+        training_pairs(packed, method, params.pretrain_domain),
         settings,
         validation=held_out_pairs(packed, method),
         logger=Curves(curves("pretrain", job.item)),
@@ -44,6 +48,17 @@ def run(job: Job) -> None:
     )
     save(artifact("pretrain", job.item, "weights.safetensors"), trained)
     shutil.rmtree(work_dir, ignore_errors=True)
+
+
+def training_pairs(packed: Pack, method: Method, domain: str) -> Pairs:
+    """What a method is trained on: the domain's training pairs, or its training pictures with their pseudo labels."""
+    if "pseudo_labels" not in method.reads:
+        return Pairs(packed, packed.pairs("train"), method.reads)
+    table, row_of = pd.read_parquet(pseudo_labels(domain)), {name: row for row, name in enumerate(packed.names)}
+    if table.empty:
+        raise UserError(f"{pseudo_labels(domain)} is empty: list {method.name} in methods and run `dvc repro`")
+    rows = np.column_stack([table["from"].map(row_of), table["to"].map(row_of)]).astype(np.int32)
+    return Unpaired(packed, rows, method.reads)
 
 
 def run_folder(job: Job, name: str, packed: Path) -> Path:

@@ -17,7 +17,7 @@ MAY_USE = {
     "models": ("models", "pipeline.people", "pipeline.packed", "pipeline.errors"),
     "stages": ("stages", "pipeline", "models"),
 }
-DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
+DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
 
 
 def allowed(module):

@@ -11,6 +11,8 @@ from PIL import Image, ImageFilter
 from pipeline.people import labels as vocabulary
 from pipeline.people import skeleton
 
+_HAIR_COLOURS = ((25, 20, 18), (60, 42, 30), (95, 66, 44), (150, 110, 70), (205, 175, 125), (120, 120, 120))
+
 Picture = NDArray[np.uint8]
 LabelMap = NDArray[np.uint8]
 
@@ -23,11 +25,19 @@ class Strength:
     """Range of the size of the person against the original, drawn evenly in its logarithm."""
     close_up: float = 0.2
     """Chance of a close-up instead: 1.3 to 2.2 times, around one of the joints."""
+    shop: float = 0.0
+    """Chance of a shop's framing instead: the head at the upper edge, the lower edge between waist and ankles."""
+    fill: float = 0.0
+    """Chance that the person of the label map is made to fill the picture instead, up to its nearer edges."""
+    turned: float = 0.0
+    """Chance that a person with a label map who faces the camera is turned away: the head becomes hair all over."""
     aspect: float = 0.1
     """Largest relative stretch of the width against the height."""
     rotation_deg: float = 22.0
     background: float = 0.6
     """Chance that what the label map calls background is replaced."""
+    studio: float = 0.15
+    """Share of new backgrounds that are a studio's: nearly white or light grey, evenly or softly lit."""
     colour: float = 0.8
     blur: float = 0.25
     noise: float = 0.3
@@ -48,7 +58,10 @@ def change(
     if random.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
         joints = skeleton.flip(joints, image.shape[1])
-    scenery = _scenery(image.shape[:2], random)
+    if has_labels and random.random() < strength.turned:
+        image, joints, labels = _turn_away(image, joints, labels, random)
+    size = image.shape[:2]
+    scenery = _studio(size, random) if random.random() < strength.studio else _scenery(size, random)
     image, joints, labels, inside = _move(image, joints, labels, strength, random)
     image = np.where(inside[..., None], image, scenery)
     if has_labels and random.random() < strength.background:
@@ -58,32 +71,42 @@ def change(
     return _degrade(image, strength, random), joints, labels
 
 
+def _turn_away(
+    image: Picture, joints: skeleton.Joints, labels: LabelMap, random: np.random.Generator
+) -> tuple[Picture, skeleton.Joints, LabelMap]:
+    """The person as if seen from behind: hair where face was, left and right exchanged; as it was in another view."""
+    facing = skeleton.is_present(joints)[[skeleton.NOSE, skeleton.RIGHT_EYE, skeleton.LEFT_EYE]].all()
+    sides = joints[[skeleton.RIGHT_SHOULDER, skeleton.LEFT_SHOULDER]]
+    if not facing or not skeleton.is_present(sides).all() or sides[0, 0] >= sides[1, 0]:
+        return image, joints, labels
+    hair = image[labels == vocabulary.HAIR]
+    colour = hair.mean(axis=0) if len(hair) > 60 else np.array(random.choice(_HAIR_COLOURS), np.float64)
+    height, width = labels.shape
+    strands = Image.fromarray(random.integers(0, 256, (height // 16, width), dtype=np.uint8))
+    shade = np.asarray(strands.resize((width, height), Image.Resampling.BICUBIC), np.float64) / 255 - 0.5
+    head = np.isin(labels, (vocabulary.HAIR, vocabulary.FACE))
+    image = np.where(head[..., None], np.clip(colour * (1 + 0.5 * shade[..., None]), 0, 255).astype(np.uint8), image)
+    joints = joints[list(skeleton.FLIP)]
+    joints[[skeleton.NOSE, skeleton.RIGHT_EYE, skeleton.LEFT_EYE]] = skeleton.MISSING
+    return image, joints, np.where(head, vocabulary.HAIR, labels).astype(np.uint8)
+
+
 def _move(
     image: Picture, joints: skeleton.Joints, labels: LabelMap, strength: Strength, random: np.random.Generator
 ) -> tuple[Picture, skeleton.Joints, LabelMap, NDArray[np.bool_]]:
     """The example under a random similarity with a slight stretch, and where the moved picture has pixels."""
     height, width = labels.shape
-    present = np.flatnonzero(skeleton.is_present(joints))
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    focus = centre
-    if present.size and random.random() < strength.close_up:
-        scale = random.uniform(1.3, 2.2)
-        focus = joints[random.choice(present), :2].astype(np.float64)
-        free = 0.25
-    else:
-        scale = math.exp(random.uniform(math.log(strength.scale[0]), math.log(strength.scale[1])))
-        free = max(0.08, (1 - scale) / 2)
+    scale, focus, target = _framing(joints, labels, strength, random)
     angle = math.radians(random.normal(0, strength.rotation_deg / 2))
     stretch = 1 + random.uniform(-strength.aspect, strength.aspect)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     forward = turn @ np.diag([scale * stretch, scale])
-    target = centre + random.uniform(-free, free, 2) * (width, height)
 
     # Pillow asks where each target pixel comes from, and counts from pixel corners.
     backward = np.linalg.inv(forward)
     offset = focus + 0.5 - backward @ (target + 0.5)
     matrix = (*backward[0], offset[0], *backward[1], offset[1])
-    moved = _warp(image, matrix, Image.Resampling.BILINEAR)
+    moved = _warp(image, matrix, Image.Resampling.BICUBIC)
     moved_labels = _warp(labels, matrix, Image.Resampling.NEAREST)
     inside = _warp(np.full(labels.shape, 255, np.uint8), matrix, Image.Resampling.NEAREST) > 0
 
@@ -92,6 +115,52 @@ def _move(
     out[~skeleton.is_present(joints), 2] = 0
     # A shift by nothing: drops the joints that left the frame.
     return moved, skeleton.move(_mark(out), offset=(0, 0), scale=(1, 1), size=(width, height)), moved_labels, inside
+
+
+def _framing(
+    joints: skeleton.Joints, labels: LabelMap, strength: Strength, random: np.random.Generator
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """How much larger the example is shown, and which of its points comes to which of the picture."""
+    height, width = labels.shape
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    present = np.flatnonzero(skeleton.is_present(joints))
+    draw = random.random()
+    if draw < strength.shop:
+        framed = _shop_framing(joints, labels, random)
+        if framed is not None:
+            return framed
+    if strength.shop <= draw < strength.shop + strength.fill and labels.any():
+        ys, xs = (np.flatnonzero((labels != vocabulary.BACKGROUND).any(axis=axis)) for axis in (1, 0))
+        scale = random.uniform(0.8, 1.0) * min(height / (ys[-1] - ys[0] + 1), width / (xs[-1] - xs[0] + 1))
+        return scale, np.array([xs[0] + xs[-1], ys[0] + ys[-1]]) / 2, centre + random.uniform(-0.05, 0.05, 2) * width
+    if present.size and draw < strength.shop + strength.fill + strength.close_up:
+        focus = joints[random.choice(present), :2].astype(np.float64)
+        scale, free = random.uniform(1.3, 2.2), 0.25
+    else:
+        scale = math.exp(random.uniform(math.log(strength.scale[0]), math.log(strength.scale[1])))
+        focus, free = centre, max(0.08, (1 - scale) / 2)
+    return scale, focus, centre + random.uniform(-free, free, 2) * (width, height)
+
+
+def _shop_framing(
+    joints: skeleton.Joints, labels: LabelMap, random: np.random.Generator
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]] | None:
+    """As `_framing`, for a person whose shoulders and hips are known and upright: none for another."""
+    pillars = joints[[skeleton.RIGHT_SHOULDER, skeleton.LEFT_SHOULDER, skeleton.RIGHT_HIP, skeleton.LEFT_HIP]]
+    if not skeleton.is_present(pillars).all():
+        return None
+    height, width = labels.shape
+    shoulder, hip = pillars[:2, 1].mean(), pillars[2:, 1].mean()
+    body = np.flatnonzero((labels != vocabulary.BACKGROUND).any(axis=1))
+    # A head is about six tenths of a torso high, of a figurine more: the label map knows.
+    top = float(body[0]) if body.size else shoulder - 0.6 * (hip - shoulder)
+    # From the waist (-0.15 torsos below the hips) to the ankles (1.6).
+    bottom = hip + random.uniform(-0.15, 1.6) * (hip - shoulder)
+    if hip - shoulder < 0.1 * height or bottom - top < 0.2 * height:
+        return None
+    scale = random.uniform(0.88, 1.05) * height / (bottom - top)
+    focus = np.array([pillars[:, 0].mean(), top], np.float64)
+    return scale, focus, np.array([(0.5 + random.normal(0, 0.06)) * width, random.uniform(-0.1, 0.1) * height])
 
 
 def _mark(joints: skeleton.Joints) -> skeleton.Joints:
@@ -118,6 +187,15 @@ def _scenery(size: tuple[int, int], random: np.random.Generator) -> Picture:
     seeds = np.rint(tint + (seeds - tint) * contrast).astype(np.uint8)
     resample = Image.Resampling.NEAREST if kind == "blocks" else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(seeds).resize((width, height), resample))
+
+
+def _studio(size: tuple[int, int], random: np.random.Generator) -> Picture:
+    """A light background as in a shop's catalogue: one tone, or one tone fading softly into another."""
+    height, width = size
+    level, tint = random.choice([255, 250, 240, 225, 205]), random.uniform(-6, 6, 3)
+    ends = np.clip(level + tint + random.uniform(-30, 4, (2, 2, 1)) * (random.random() < 0.5), 0, 255)
+    seeds = np.rint(ends).astype(np.uint8)
+    return np.asarray(Image.fromarray(seeds).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _replace_background(image: Picture, labels: LabelMap, scenery: Picture) -> Picture:

@@ -161,13 +161,25 @@ def _label_map(path: Path) -> NDArray[np.uint8]:
     return vocabulary.merge(labels, "ours")
 
 
-def for_training(rendered: Path, photographs: Path, held_out_share: float) -> Examples:
+@dataclass(frozen=True)
+class HeldOut:
+    """The photographs never trained on: a `share` of them, and all whose names begin as one of `clips`.
+
+    The share is chosen by a hash of the name, so that adding pictures moves none to the other side. Frames of one clip
+    show one person: some trained on and others held out would be no test.
+    """
+
+    share: float
+    clips: tuple[str, ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        text = str(name)
+        number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
+        return text.startswith(self.clips) or number < self.share * 2**32
+
+
+def for_training(rendered: Path, photographs: Path, held_out: HeldOut) -> Examples:
     """Rendered people, and the photographs that are not held out."""
     real = read(photographs)
-    kept = [row for row, name in enumerate(real.names) if not is_held_out(name, held_out_share)]
+    kept = [row for row, name in enumerate(real.names) if name not in held_out]
     return join([read(rendered), real.choose(np.array(kept, np.int64))])
-
-
-def is_held_out(name: str, share: float) -> bool:
-    """Whether the photograph `name` is held out: by a hash, so that adding pictures moves none to the other side."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest()) < share * 2**32

@@ -82,6 +82,7 @@ def build(description: dict[str, Any]) -> nets.Shell:
 
     A `base` of openpifpaf's own (`shufflenetv2k16`, ...) is built as openpifpaf does.
     """
+    # What the plug-in `openpifpaf_lite0pyramid` registers, in the width of these weights.
     openpifpaf.BASE_FACTORIES[NAME] = lambda: Lite0Pyramid(int(description.get("width", WIDTH)))
     base = description["base"]
     if base not in openpifpaf.BASE_FACTORIES:

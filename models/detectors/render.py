@@ -16,6 +16,13 @@ from pipeline.render import Figure, FigureSpec, plan, render
 
 # How much larger than a person's the heads of drawn people are.
 TOON_HEADS, CHIBI_HEADS = (1.2, 2.2), (1.8, 2.8)
+# How often a shop's pictures show front, half-turned, side, back and half-turned back; where they end, in parts of the
+# person's height: nowhere, at the shins, at the knees, at the thighs and at the hips.
+SHOP_YAWS = (0.0, 35.0, -35.0, 80.0, -80.0, 180.0, 150.0, -150.0)
+SHOP_ODDS = (0.3, 0.12, 0.12, 0.05, 0.05, 0.2, 0.08, 0.08)
+# People who turn their backs and look round to the camera, more or less.
+BACK_YAWS = (175.0, -175.0, 150.0, -150.0, 125.0, -125.0, 105.0, -105.0)
+SHOP_CUTS = (0.0, 0.2, 0.3, 0.4, 0.47, 0.52)
 HAIRCUTS = ("crop", "short", "bob", "long", "bun", "ponytail", "twin", "spiky")
 
 
@@ -23,10 +30,35 @@ def specifications(cast: Cast) -> list[FigureSpec]:
     """What to render for a cast; ValueError for an unknown style."""
     if cast.style == "characters":
         return plan("toon", people=cast.people, poses=cast.poses, seed=cast.seed)
-    if cast.style not in ("natural", "toon", "chibi"):
-        raise ValueError(f"style '{cast.style}' is not natural, toon, chibi or characters")
+    if cast.style not in ("natural", "shop", "backs", "toon", "chibi"):
+        raise ValueError(f"style '{cast.style}' is not natural, shop, backs, toon, chibi or characters")
     natural = plan("natural", people=cast.people, poses=cast.poses, seed=cast.seed, variety=cast.variety)
+    if cast.style in ("shop", "backs"):
+        return [_framed_for_a_shop(spec, cast, number) for number, spec in enumerate(natural)]
     return natural if cast.style == "natural" else _drawn(natural, cast)
+
+
+def _framed_for_a_shop(spec: FigureSpec, cast: Cast, number: int) -> FigureSpec:
+    """The same person as a shop shows clothes: from the front, the side or the back, whole or cut at knees or waist."""
+    random = np.random.default_rng((cast.seed, number))
+    yaws, odds = (BACK_YAWS, None) if cast.style == "backs" else (SHOP_YAWS, SHOP_ODDS)
+    yaw = random.choice(yaws, p=odds) + random.normal(0, 8)
+    lowest = float(random.choice(SHOP_CUTS))
+    view = replace(
+        spec.view,
+        yaw_deg=float((yaw + 180) % 360 - 180),
+        pitch_deg=float(random.uniform(-2, 6)),
+        roll_deg=0.0,
+        fill=float(random.uniform(0.9, 0.97) if lowest == 0 else random.uniform(0.95, 1.06)),
+        lowest=lowest,
+        shift=(float(random.normal(0, 0.03)), float(random.normal(0, 0.01))),
+    )
+    stance = spec.stance
+    if cast.style == "backs":
+        # Positive turns are to the person's left; whoever faces the picture's right has the camera on the right.
+        turn = -np.sign(view.yaw_deg) * random.uniform(0, 75)
+        stance = replace(stance, head=(float(turn), *stance.head[1:]))
+    return replace(spec, id=f"{cast.style}_{spec.id}", view=view, stance=stance)
 
 
 def _drawn(natural: Sequence[FigureSpec], cast: Cast) -> list[FigureSpec]:
@@ -106,7 +138,7 @@ def _chibi(spec: FigureSpec) -> Figure:
 def main() -> None:
     """Write data/rendered.h5 and data/held_out.h5."""
     params = settings.read()
-    for casts, name in ((params.train, "rendered"), (params.held_out, "held_out")):
+    for casts, name in ((params.train, "rendered"), (params.tests, "held_out")):
         parts = [render_cast(cast, name=kind, workers=params.render_workers) for kind, cast in casts.items()]
         examples.write(settings.HERE / "data" / f"{name}.h5", examples.join(parts))
 

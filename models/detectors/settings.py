@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from models.detectors.augment import Strength
+from models.detectors.examples import HeldOut
 from models.detectors.training import Settings
 
 HERE = Path(__file__).parent
@@ -17,9 +18,9 @@ T = TypeVar("T")
 class Cast:
     """People to render: `people` x `poses` of one `kind`, which is also the name they are reported under.
 
-    Natural people come from the renderer's own plan. `toon` people are the same drawn as cartoons, with large heads
-    and eyes and coloured hair; `chibi` ones are half head; `characters` are the two of the
-    embedded data set, 2 x `poses` pictures of each.
+    Natural people come from the renderer's own plan; `shop` are such people framed as a shop frames them. `toon` people
+    are the same drawn as cartoons, with large heads and eyes and coloured hair; `chibi` ones are half head;
+    `characters` are the two of the embedded data set, 2 x `poses` pictures of each.
     """
 
     style: str
@@ -34,10 +35,10 @@ class Params:
     """What params.yaml says."""
 
     photographs: list[Path]
-    held_out_share: float
+    held_out: HeldOut
     render_workers: int
     train: dict[str, Cast]
-    held_out: dict[str, Cast]
+    tests: dict[str, Cast]
     strength: dict[str, Strength]
     train_pose: Settings
     train_parsing: Settings
@@ -48,18 +49,23 @@ def read(path: Path = HERE / "params.yaml") -> Params:
     values: dict[str, Any] = YAML(typ="safe").load(path)
     folders = values["photographs"] or []
     folders = [folders] if isinstance(folders, str) else folders
-    rendered = _make(Strength, _with_range(values["augment"]["rendered"]), "augment.rendered")
+    rendered, drawn, photograph = (
+        _make(Strength, _with_range(values["augment"][kind]), f"augment.{kind}")
+        for kind in ("rendered", "drawn", "photograph")
+    )
     return Params(
         photographs=[path.parent / folder for folder in folders],
-        held_out_share=float(values["held_out_share"]),
+        held_out=HeldOut(float(values["held_out_share"]), tuple(values["held_out_clips"])),
         render_workers=int(values["render"]["workers"]),
         train=_casts(values["render"]["train"], "render.train"),
-        held_out=_casts(values["render"]["held_out"], "render.held_out"),
+        tests=_casts(values["render"]["held_out"], "render.held_out"),
         strength={
             "natural": rendered,
-            "toon": rendered,
-            "chibi": rendered,
-            "photograph": _make(Strength, _with_range(values["augment"]["photograph"]), "augment.photograph"),
+            "shop": rendered,
+            "backs": rendered,
+            "toon": drawn,
+            "chibi": drawn,
+            "photograph": photograph,
         },
         train_pose=_make(Settings, values["train_pose"], "train_pose"),
         train_parsing=_make(Settings, values["train_parsing"], "train_parsing"),

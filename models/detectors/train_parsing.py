@@ -3,6 +3,8 @@
 Run as `python -m models.detectors.train_parsing`.
 """
 
+import math
+
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from models.detectors import examples, lite0, parsing, settings, storage, training
 from models.detectors.training import Sample
+from pipeline.people import labels as vocabulary
 from pipeline.people import skeleton
 
 
@@ -44,7 +47,7 @@ def main() -> None:
     params, here = settings.read(), settings.HERE
     torch.set_num_threads(1)
     knobs = params.train_parsing
-    data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out_share)
+    data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out)
     data = data.choose(np.flatnonzero(data.has_labels))
     network = parsing.build(parsing.DESCRIPTION)
     if knobs.start is None:
@@ -60,6 +63,8 @@ def main() -> None:
         state_file=here / ".cache" / "train_parsing.pt",
         curves=here / "curves" / "parsing",
     )
+    # Skirts were drawn that many times too often: what the network believes of them beforehand is put right.
+    weights["segmentation_head.0.bias"][vocabulary.SKIRT] -= math.log(knobs.skirts)
     storage.save(here / "weights" / "parsing.safetensors", weights, parsing.DESCRIPTION)
 
 

@@ -9,14 +9,30 @@ import numpy as np
 import openpifpaf
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor, nn
 
 from models.detectors import examples, lite0, posenet, settings, storage, training
+from models.detectors.examples import Examples
 from models.detectors.training import Sample
+from pipeline.people import labels as vocabulary
 from pipeline.people import skeleton
 
 # openpifpaf pads every side to a multiple of 16 and one more pixel, with this grey, at the right and below.
 PADDING_RGB = (124, 116, 104)
+
+# Groups of joints, the labels they lie on, and how far from those a joint of a photograph may be.
+EYES = [skeleton.NOSE, skeleton.RIGHT_EYE, skeleton.LEFT_EYE]
+EARS = [skeleton.RIGHT_EAR, skeleton.LEFT_EAR]
+FACE = EYES + EARS
+BODY = [joint for joint in range(len(skeleton.JOINTS)) if joint not in FACE]
+FACE_LABELS, HEAD_LABELS = [vocabulary.FACE], [vocabulary.FACE, vocabulary.HAIR]
+PERSON_LABELS = [label for label in range(len(vocabulary.LABELS)) if label != vocabulary.BACKGROUND]
+STRAY_PX = 4
+
+# Of the renderer's: shoulders and hips narrower, shoulders higher (in torsos), shins shorter.
+SHOULDER_WIDTH, HIP_WIDTH, SHOULDER_LIFT, SHIN_LENGTH = 0.94, 0.86, 0.045, 0.93
+
 _MEAN = torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1) * 255
 _STD = torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1) * 255
 
@@ -67,10 +83,53 @@ def without_hidden_faces(joints: skeleton.Joints) -> skeleton.Joints:
     Other hidden joints stay: where an elbow is behind the body can be told from the rest.
     """
     out = joints.copy()
-    face = [skeleton.NOSE, skeleton.RIGHT_EYE, skeleton.LEFT_EYE, skeleton.RIGHT_EAR, skeleton.LEFT_EAR]
-    hidden = out[:, face, 2] < 0.75
-    out[:, face] = np.where(hidden[..., None], np.asarray(skeleton.MISSING, np.float32), out[:, face])
+    hidden = out[:, FACE, 2] < 0.75
+    out[:, FACE] = np.where(hidden[..., None], np.asarray(skeleton.MISSING, np.float32), out[:, FACE])
     return out
+
+
+def as_photographs_name_them(joints: skeleton.Joints) -> skeleton.Joints:
+    """(N, 18, 3) joints of rendered people where people who annotate photographs put them.
+
+    The renderer's joints are those of the bones. Measured from the eyes to the knees of upright people, annotators, and
+    networks that learned from them, put shoulders higher and closer together, hips closer together and ankles higher:
+    the medians of 771 people of the field's public annotations and of 1,642 in street photographs agree to 0.01.
+    """
+    out = joints.copy()
+    shoulders, hips = [skeleton.RIGHT_SHOULDER, skeleton.LEFT_SHOULDER], [skeleton.RIGHT_HIP, skeleton.LEFT_HIP]
+    sides = np.asarray(skeleton.is_present(joints)[:, shoulders + hips].all(axis=1))
+    for pair, width in ((shoulders, SHOULDER_WIDTH), (hips, HIP_WIDTH)):
+        middle = joints[:, pair, :2].mean(axis=1, keepdims=True)
+        out[:, pair, :2] = np.where(
+            sides[:, None, None], middle + width * (joints[:, pair, :2] - middle), joints[:, pair, :2]
+        )
+    up = joints[:, shoulders, :2].mean(axis=1) - joints[:, hips, :2].mean(axis=1)
+    raised = [*shoulders, skeleton.NECK]
+    out[:, raised, :2] += np.where(sides[:, None] & (up[:, 1:] < 0), SHOULDER_LIFT * up, 0)[:, None]
+    for knee, ankle in ((skeleton.RIGHT_KNEE, skeleton.RIGHT_ANKLE), (skeleton.LEFT_KNEE, skeleton.LEFT_ANKLE)):
+        both = np.asarray(skeleton.is_present(joints)[:, [knee, ankle]].all(axis=1))
+        shin = np.where(both[:, None], joints[:, ankle, :2] - joints[:, knee, :2], 0)
+        out[:, ankle, :2] -= (1 - SHIN_LENGTH) * shin
+    return skeleton.move(
+        skeleton.drop_missing(out), offset=(0, 0), scale=(1, 1), size=(examples.WIDTH, examples.HEIGHT)
+    )
+
+
+def without_strays(data: Examples) -> Examples:
+    """The examples without the joints of photographs that their label maps contradict.
+
+    Another network named those joints, and it always names all of them: eyes and noses stay that are within 4 px of a
+    face, ears of a face or hair, other joints of the person.
+    """
+    joints, missing = data.joints.copy(), np.asarray(skeleton.MISSING, np.float32)
+    height, width = data.labels.shape[1:]
+    for row in np.flatnonzero(data.has_labels & (np.array(data.kinds) == "photograph")):
+        for members, parts in ((EYES, FACE_LABELS), (EARS, HEAD_LABELS), (BODY, PERSON_LABELS)):
+            near = ndimage.distance_transform_edt(~np.isin(data.labels[row], parts)) <= STRAY_PX
+            named = joints[row, members]
+            x, y = np.rint(named[:, :2]).astype(int).clip(0, [width - 1, height - 1]).T
+            joints[row, members] = np.where(near[y, x, None], named, missing)
+    return replace(data, joints=joints)
 
 
 def main() -> None:
@@ -78,8 +137,11 @@ def main() -> None:
     params, here = settings.read(), settings.HERE
     torch.set_num_threads(1)
     knobs = params.train_pose
-    data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out_share)
-    data = replace(data, joints=without_hidden_faces(data.joints))
+    data = examples.for_training(here / "data/rendered.h5", here / "data/photographs.h5", params.held_out)
+    photographic = np.isin(data.kinds, ("natural", "shop", "backs"))[:, None, None]
+    joints = np.where(photographic, as_photographs_name_them(data.joints), data.joints)
+    data = replace(data, joints=joints)
+    data = without_strays(replace(data, joints=without_hidden_faces(data.joints)))
     description = {"base": posenet.NAME, "width": posenet.WIDTH}
     network = posenet.build(description)
     if knobs.start is None:

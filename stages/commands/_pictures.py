@@ -28,7 +28,14 @@ CROPS = ("person", "pad", "resize", "columns")
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
-    """The arguments that all three have."""
+    """The arguments that all have who write pictures."""
+    add_crop_arguments(parser)
+    parser.add_argument("--out", type=Path, default=Path(out), metavar="FILE", help=f"default: {out}; or .jpg, .webp")
+    parser.add_argument("--show", type=Path, metavar="FILE.png", help="draw what was found in the pictures as well")
+
+
+def add_crop_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which network, and how pictures are cut for it."""
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="a trained network; default: the newest that `dvc repro` made"
     )
@@ -38,8 +45,6 @@ def add_shared_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
         help="how pictures get the network's size: cut around the person, pad, resize, or 40..215 of 256x256; "
         "default: as they are if they have it, else person",
     )
-    parser.add_argument("--out", type=Path, default=Path(out), metavar="FILE", help=f"default: {out}; or .jpg, .webp")
-    parser.add_argument("--show", type=Path, metavar="FILE.png", help="draw what was found in the pictures as well")
 
 
 def say(text: str) -> None:
@@ -89,10 +94,8 @@ def open_method(checkpoint: Path | None, edit: str = "") -> "Method":
     say(f"network: {path} ({method.name})")
     if edit and edit not in method.edits:
         able = [name for name in METHODS if edit in method_class(name).edits]
-        raise UserError(
-            f"{path}: {method.name} has no codes of single parts, so it cannot {edit}; "
-            f"give a --checkpoint of {' or '.join(able)}"
-        )
+        reason = "has no codes of single parts, so it " if edit in ("dress", "blend") else ""
+        raise UserError(f"{path}: {method.name} {reason}cannot {edit}; give a --checkpoint of {' or '.join(able)}")
     return method
 
 

@@ -23,7 +23,7 @@ from stages.report.pairs import Board, read_board
 from stages.report.poses import Poses, read_poses
 from stages.report.scores import Contest, ScoreTable, make_contests, make_tables
 
-DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
+DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
 LIBRARIES = ("torch", "torchvision", "openpifpaf", "segmentation-models-pytorch", "numpy", "pillow", "h5py", "dvc")
 _MOST_ROWS = 100
 
@@ -64,7 +64,7 @@ class DomainFacts:
 
 @dataclass(frozen=True)
 class Grid:
-    """A sheet of generated pictures: `grids` (rows source, target pose, target, generated) or `exchanges`."""
+    """A sheet of generated pictures: `grids` (rows source, target pose, target, generated), `failures` or `exchanges`."""
 
     kind: str
     method: str
@@ -123,7 +123,7 @@ def gather(params: Params) -> Facts:
             if (found := read_curves(artifacts.curves(phase, method), phase, method)).charts
         ],
         durations=durations,
-        flow=draw_flow(durations),
+        flow=draw_flow(durations, without=_unused(params)),
         parameters=_parameters(params),
         machine=_machine(),
         versions=_versions(),
@@ -137,14 +137,20 @@ def _domain(name: str, params: Params, counts: dict[str, Any]) -> DomainFacts:
     if "stages" in counts:
         passed = counts["stages"]
         counts = counts | {"stages": {stage: passed[stage] for stage in DATA_STAGES if stage in passed}}
-    for stage in DATA_STAGES:
+    stages = [stage for stage in DATA_STAGES if stage not in _unused(params)]
+    for stage in stages:
         path = artifacts.artifact(stage, name, "quarantine.csv")
         set_aside += [(stage, item, reason) for item, reason in (quarantine.read(path) if path.is_file() else ())]
     reasons = Counter(f"{stage}: {reason}" for stage, _, reason in set_aside).most_common(8)
-    sheets = [(stage, path) for stage in DATA_STAGES if (path := artifacts.sheet(stage, name)).is_file()]
+    sheets = [(stage, path) for stage in stages if (path := artifacts.sheet(stage, name)).is_file()]
     domain = params.domain(name)
     poses = read_poses(name, domain.crop.width, domain.crop.height)
     return DomainFacts(name, domain.ingest.source, domain.raw, counts, set_aside, reasons, sheets, poses)
+
+
+def _unused(params: Params) -> set[str]:
+    """Stages that have nothing to do: no listed method reads pseudo labels."""
+    return set() if "spt" in params.methods else {"pseudo_labels"}
 
 
 def _grids(params: Params) -> list[Grid]:
@@ -152,7 +158,7 @@ def _grids(params: Params) -> list[Grid]:
         Grid(kind, method, domain, artifacts.artifact("evaluate", method, f"{kind}/{domain}.png"))
         for domain in params.domains
         for method in params.methods
-        for kind in ("grids", "exchanges")
+        for kind in ("grids", "failures", "exchanges")
     ]
     return [grid for grid in grids if grid.path.is_file()]
 

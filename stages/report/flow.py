@@ -1,7 +1,7 @@
 """The stages in order, as a drawing: how long each took when it last ran, and how much of it was kept from before."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,10 +9,10 @@ from markupsafe import Markup, escape
 
 # Stages side by side depend on each other in nothing; each depends on all of the column before.
 COLUMNS = (
-    *(("figures",), ("ingest",), ("crop",), ("keypoints", "parsing", "edges"), ("pairs",), ("pack",)),
+    *(("figures",), ("ingest",), ("crop",), ("keypoints", "parsing", "edges"), ("pairs",), ("pack", "pseudo_labels")),
     *(("pretrain",), ("finetune",), ("evaluate",), ("results",), ("report",)),
 )
-_WIDE, _HIGH, _GAP_X, _GAP_Y = 96, 54, 22, 12
+_WIDE, _HIGH, _GAP_X, _GAP_Y = 106, 54, 18, 12
 
 
 def duration(seconds: float) -> str:
@@ -27,27 +27,28 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def draw_flow(durations: Sequence[dict[str, Any]]) -> Markup:
+def draw_flow(durations: Sequence[dict[str, Any]], *, without: Collection[str] = ()) -> Markup:
     """A box for each stage; the bar is its share of the longest one's time, faint where results were kept."""
+    columns = [[name for name in names if name not in without] for names in COLUMNS]
     stages: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in durations:
         stages[record["stage"]].append(record)
     longest = max((sum(run["seconds"] for run in runs) for runs in stages.values()), default=0) or 1.0
-    most = max(map(len, COLUMNS))
+    most = max(map(len, columns))
     height = most * (_HIGH + _GAP_Y) - _GAP_Y
     places = {
         name: (
             column * (_WIDE + _GAP_X),
             (height - len(names) * (_HIGH + _GAP_Y) + _GAP_Y) / 2 + row * (_HIGH + _GAP_Y),
         )
-        for column, names in enumerate(COLUMNS)
+        for column, names in enumerate(columns)
         for row, name in enumerate(names)
     }
     parts = [
-        _edge(places[before], places[after]) for left, right in pairwise(COLUMNS) for before in left for after in right
+        _edge(places[before], places[after]) for left, right in pairwise(columns) for before in left for after in right
     ]
     parts += [_box(name, place, stages.get(name, []), longest) for name, place in places.items()]
-    width = len(COLUMNS) * (_WIDE + _GAP_X) - _GAP_X
+    width = len(columns) * (_WIDE + _GAP_X) - _GAP_X
     return Markup('<svg class="dag" viewBox="-1 -1 {} {}" role="img" aria-label="{}">{}</svg>').format(
         width + 2, height + 2, "The stages in order and how long each took", Markup("").join(parts)
     )

@@ -42,6 +42,7 @@ WORDS = {
     "edges": "edges drawn",
     "pairs": "pairs formed",
     "pack": "packed",
+    "pseudo_labels": "pseudo labels searched",
     "scratch": "the same steps from random weights",
     "persons": "persons",
     "pictures": "target pictures (too few persons): they hold for these persons alone",

@@ -10,6 +10,8 @@ from models.data import Pairs
 from pipeline.packed import Pack, Picture, write_pack
 from pipeline.people import heatmaps
 
+pytest.register_assert_rewrite("tests.models.contract")
+
 WIDTH, HEIGHT = 44, 64
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from models.data import take
 from models.discriminators import ResidualDiscriminator
 from models.features import Trunk
 from models.method import Moment, build
+from tests.models.contract import MethodContract
 
 SHAPES = Path(__file__).parents[3] / "shared" / "reference" / "shapes"
 SMALL = {
@@ -21,6 +23,11 @@ SMALL = {
     "perceptual": 0,
     "contextual": 0,
 }
+
+
+class TestAdgan(MethodContract):
+    name = "adgan"
+    tiny: ClassVar = {"width": 0.05, "perceptual": 0.0}
 
 
 def _conv(name: str, outputs: int, inputs: int, kernel: int) -> dict[str, tuple[int, ...]]:
@@ -188,9 +195,10 @@ def test_a_step_moves_every_network_in_the_papers_order(batch):
 def test_the_losses_weigh_what_the_published_code_says(batch, monkeypatch):
     """Every raw loss replaced by 1: what is left are the weights, 5 (1 + 1) / 2 for the critics' verdicts."""
     import models.adgan as module
+    import models.likeness as likeness
 
-    for name in ("foreground_l1", "perceptual", "contextual"):
-        monkeypatch.setattr(module, name, lambda *args: torch.ones((), requires_grad=True))
+    for place, name in ((module, "foreground_l1"), (likeness, "perceptual_loss"), (likeness, "contextual_loss")):
+        monkeypatch.setattr(place, name, lambda *args: torch.ones((), requires_grad=True))
     monkeypatch.setattr(module, "ADVERSARIAL", {"lsgan": lambda scores, is_real: torch.ones((), requires_grad=True)})
     method = build("adgan", {"width": 0.05, "scale": 0.5})
     terms = method.train_step(batch, lambda name, loss: None, Moment("train", 0, 1))
@@ -222,7 +230,7 @@ def test_vgg19_is_read_from_torchvisions_file(tmp_path):
     state = {f"features.{key}": torch.randn_like(value) * 0.01 for key, value in features.state_dict().items()}
     torch.save(state | {"classifier.0.weight": torch.zeros(1)}, tmp_path / "vgg19.pth")
     method = build("adgan", {"width": 0.05, "vgg19_weights": str(tmp_path / "vgg19.pth")})
-    for trunk in (method.generator.enc_style.vgg, method._loss_trunk):
+    for trunk in (method.generator.enc_style.vgg, method._likeness.trunk(torch.zeros(1))):
         assert trunk.kind == "vgg19"
         torch.testing.assert_close(trunk[2].weight, state["features.2.weight"])
 
@@ -256,3 +264,35 @@ def test_kaiming_weights_begin_with_a_scale_around_one(batch):
     style = method.generator.mlp(method.generator.fc(codes.flatten(1))).unflatten(1, (16, 2, -1))
     assert float(style[:, :, 1].mean().detach()) == pytest.approx(1, abs=0.1)
     assert float(style[:, :, 0].mean().detach()) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(("critics", "judging"), [("pose", ["pose"]), ("texture", ["texture"]), ("none", [])])
+def test_a_critic_that_is_left_out_neither_judges_nor_learns(batch, critics, judging):
+    method = build("adgan", SMALL | {"critics": critics})
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    optimisers, order = method.optimisers("train"), []
+
+    def update(name: str, loss: torch.Tensor) -> None:
+        order.append(name)
+        loss.backward(inputs=[p for group in optimisers[name].param_groups for p in group["params"]])
+        optimisers[name].step()
+
+    terms = method.train_step(batch, update, Moment("train", 9, 10))
+    assert order == ["generator", *judging]
+    assert list(optimisers) == ["generator", *judging]
+    assert terms.keys() == {"l1", *(["gan"] if judging else []), *(f"critic_{name}" for name in judging)}
+    for name in ("pose", "texture"):
+        assert _moved(before, method, f"critic_{name}") == (name in judging)
+    # What is saved stays the published checkpoint's, entry for entry.
+    assert _shapes(method) == _shapes(build("adgan", SMALL))
+
+
+@pytest.mark.parametrize("critics", ["both", "pose", "texture"])
+def test_the_critics_that_judge_share_the_weight(batch, monkeypatch, critics):
+    """Every verdict replaced by 1: the weight is 5 whether one judges or two."""
+    import models.adgan as module
+
+    monkeypatch.setattr(module, "ADVERSARIAL", {"lsgan": lambda scores, is_real: torch.ones((), requires_grad=True)})
+    method = build("adgan", SMALL | {"critics": critics, "gan": 5.0})
+    terms = method.train_step(batch, lambda name, loss: None, Moment("train", 0, 1))
+    assert float(terms["gan"]) == 5

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.blocks import AdaIN, LayerNorm, StyledResidualBlock, instance_norm, scaled
+from models.blocks import AdaIN, LayerNorm, StyledResidualBlock, fitted, instance_norm, scaled
 
 
 @given(st.sampled_from([64, 128, 256, 512]), st.floats(0.05, 2))
@@ -56,3 +56,10 @@ def test_style_is_read_as_shift_then_scale_of_the_first_norm_then_of_the_second(
         second.conv(torch.relu(AdaIN(6)(first.conv(features), scale1, shift1))), scale2, shift2
     )
     torch.testing.assert_close(block(features, torch.cat([shift1, scale1, shift2, scale2], dim=1)), expected)
+
+
+def test_maps_of_another_size_are_averaged_or_repeated():
+    x = torch.rand(2, 3, 4, 6)
+    assert fitted(x, (4, 6)) is x
+    torch.testing.assert_close(fitted(x, (2, 3))[:, :, 1, 2], x[:, :, 2:, 4:].mean((2, 3)))
+    torch.testing.assert_close(fitted(x, (8, 6)), x.repeat_interleave(2, 2))

@@ -9,6 +9,7 @@ from models.data import Pairs, take
 from models.method import Phase, build
 from models.settings import SettingsError, read_settings
 from models.training import DivergedError, Run, TrainingSettings, _phase_at, train
+from tests.models.contract import Notebook
 
 SMALL = {
     "width": 0.05,
@@ -25,23 +26,6 @@ SMALL = {
 SHORT = TrainingSettings(
     steps=6, batch=2, log_every=2, sample_every=4, checkpoint_every=2, held_out=3, device="cpu", threads=1
 )
-
-
-class Notebook:
-    """A logger that keeps everything; `stop_at` ends the training as a kill would."""
-
-    def __init__(self, stop_at: int = -1) -> None:
-        self.values: dict[tuple[int, str], float] = {}
-        self.sheets: dict[int, np.ndarray] = {}
-        self.stop_at = stop_at
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        if step == self.stop_at:
-            raise KeyboardInterrupt
-        self.values |= {(step, name): value for name, value in values.items()}
-
-    def samples(self, step: int, sheet: np.ndarray) -> None:
-        self.sheets[step] = sheet
 
 
 def _train(pairs: Pairs, held_out: Pairs, folder: Path, notebook: Notebook, **changes) -> dict[str, torch.Tensor]:

@@ -62,7 +62,7 @@ def test_a_method_may_train_for_another_time_than_the_others(raw):
         ("domains.source.ingest.val", 0.9, ["domains.source.ingest", "val + test"]),
         ("methods", ["adgan", "adgan"], ["listed twice"]),
         ("methods", "adgan", ["expected a list"]),
-        ("methods", ["pg2"], ["no section `pg2:`"]),
+        ("methods", ["gan"], ["no section `gan:`"]),
         ("domains", {}, ["domains"]),
         ("metods", {"a": 1}, ["unknown key 'metods'", "did you mean 'methods'"]),
         ("sead", 3, ["unknown key 'sead'", "did you mean 'seed'"]),

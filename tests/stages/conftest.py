@@ -70,12 +70,12 @@ class Project:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
 
-DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
+DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
 
 
 @pytest.fixture(scope="session")
 def packed_project(tmp_path_factory):
     """A project whose source domain went through every data stage once. Read it, do not change it."""
-    project = Project(tmp_path_factory.mktemp("packed"))
+    project = Project(tmp_path_factory.mktemp("packed"), methods=["adgan", "spt"])
     project.run(*(f"{stage}@source" for stage in DATA_STAGES))
     return project

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.detectors import pose, posenet, storage
-from models.detectors.pose import Person, PoseDetector
+from models.detectors.pose import Person
 from pipeline import params
 from pipeline.engine import Item
 from pipeline.errors import BadItem
@@ -29,9 +29,10 @@ def figure():
 
 
 def test_the_defaults_are_those_of_params_yaml():
-    for domain in params.load(ROOT / "params.yaml").domains.values():
-        assert Finding.of(domain.keypoints) == Finding()
-        assert Labelling.of(domain.parsing) == Labelling()
+    settings = params.load(ROOT / "params.yaml")
+    domain = settings.domain(settings.pretrain_domain)
+    assert Finding.of(domain.keypoints) == Finding()
+    assert Labelling.of(domain.parsing) == Labelling()
 
 
 def test_unsure_joints_are_dropped_or_kept_and_never_counted():
@@ -91,7 +92,7 @@ def test_a_listed_pickle_serves_every_place_that_finds_people(tmp_path, figure):
     network.load_state_dict(weights)
     path = tmp_path / "network.pkl"
     torch.save({"model": network, "epoch": 3}, path)
-    (expected,) = PoseDetector().detect([figure.image])
+    (expected,) = Finding().detector(pose.SHIPPED).detect([figure.image])
     trusted = hashlib.sha256(path.read_bytes()).hexdigest()
     recipe = dataclasses.replace(Recipe(), pose_weights=path, trusted=trusted)
     (seen,) = Looker(recipe).see([figure.image])

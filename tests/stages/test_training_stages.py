@@ -122,6 +122,11 @@ def test_people_of_both_domains_exchange_poses_and_garments(project):
     assert "Poses and parts exchanged" in project.path("report", "index.html").read_text()
 
 
+def test_failures_are_shown(project):
+    with Image.open(project.path("evaluate", "adgan", "failures", "source.png")) as sheet:
+        assert sheet.height > 200
+
+
 def test_the_baseline_is_what_copying_gives(project):
     rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv"))
     found = rows.query("domain == 'target' and protocol == 'plain' and method == 'copy_source' and metric == 'l1'")[

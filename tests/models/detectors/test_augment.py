@@ -112,3 +112,67 @@ def test_everything_at_once_keeps_shapes_and_ranges(seed: int):
     assert (joints[there, :2] >= 0).all()
     assert (joints[there, :2] <= [175, 255]).all()
     assert (joints[~there] == np.float32(skeleton.MISSING)).all()
+
+
+def upright() -> tuple[np.ndarray, skeleton.Joints, np.ndarray]:
+    """Somebody who faces the camera: a red head, a blue trunk, green legs; the person's right is the picture's left."""
+    image, maps, joints = np.full((256, 176, 3), 90, np.uint8), np.zeros((256, 176), np.uint8), skeleton.empty()
+    parts = (
+        (20, 50, 80, 96, 2, (220, 30, 30)),
+        (50, 120, 60, 116, 3, (30, 30, 220)),
+        (120, 240, 66, 110, 4, (30, 220, 30)),
+    )
+    for top, bottom, left, right, label, colour in parts:
+        image[top:bottom, left:right], maps[top:bottom, left:right] = colour, label
+    places = {"nose": (88, 38), "right_eye": (84, 32), "left_eye": (92, 32), "right_shoulder": (64, 56),
+              "left_shoulder": (112, 56), "right_hip": (74, 120), "left_hip": (102, 120), "right_ankle": (74, 236),
+              "left_ankle": (102, 236)}  # fmt: skip
+    for name, place in places.items():
+        joints[skeleton.JOINTS.index(name)] = *place, 1
+    return image, joints, maps
+
+
+def test_a_shop_shows_the_head_at_the_upper_edge_and_cuts_below_the_waist():
+    bottoms = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        _, joints, maps = augment.change(*upright(), has_labels=True, strength=replace(STILL, shop=1), random=random)
+        rows = np.flatnonzero(maps.any(axis=1))
+        assert rows[0] < 0.12 * 256
+        # Of the legs, between a little above the hips and the ankles is the lower edge.
+        assert rows[-1] > 225
+        bottoms.append((maps == labels.PANTS).sum() / (maps == labels.UPPER_CLOTHES).sum())
+        assert skeleton.is_present(joints)[skeleton.RIGHT_SHOULDER]
+    assert min(bottoms) < 0.6 < max(bottoms)
+
+
+def test_a_person_who_fills_the_picture_reaches_from_edge_to_edge():
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        _, _, maps = augment.change(*upright(), has_labels=True, strength=replace(STILL, fill=1), random=random)
+        assert maps.any(axis=1).sum() >= 0.75 * 256
+
+
+def test_turned_away_is_hair_for_a_face_and_left_for_right():
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        image, joints, maps = augment.change(
+            *upright(), has_labels=True, strength=replace(STILL, turned=1), random=random
+        )
+        there = skeleton.is_present(joints)
+        assert not there[[skeleton.NOSE, skeleton.RIGHT_EYE, skeleton.LEFT_EYE]].any()
+        # Seen from behind, the right hand is on the right, mirrored or not.
+        assert joints[skeleton.RIGHT_SHOULDER, 0] > joints[skeleton.LEFT_SHOULDER, 0]
+        assert not (maps == labels.FACE).any()
+        assert (maps == labels.HAIR).sum() == 16 * 30
+        assert np.abs(image[maps == labels.HAIR].astype(int) - [220, 30, 30]).sum(axis=1).min() > 60
+        assert np.median(image[maps == labels.UPPER_CLOTHES], axis=0).tolist() == [30, 30, 220]
+
+
+def test_a_studio_is_light():
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        image, _, maps = augment.change(
+            *upright(), has_labels=True, strength=replace(STILL, background=1, studio=1), random=random
+        )
+        assert np.percentile(image[maps == labels.BACKGROUND], 5) > 150

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models.detectors import examples
-from models.detectors.examples import Examples
+from models.detectors.examples import Examples, HeldOut
 from pipeline.people import labels, skeleton
 
 CCP = Path(__file__).parents[4] / "shared" / "realdata" / "ccp"
@@ -88,11 +88,17 @@ def test_a_folder_needs_one_annotation(tmp_path: Path):
 
 @given(st.lists(st.text(), min_size=200, max_size=200, unique=True))
 def test_a_larger_share_holds_out_the_same_and_more(names: list[str]):
-    small = {name for name in names if examples.is_held_out(name, 0.1)}
-    large = {name for name in names if examples.is_held_out(name, 0.3)}
+    small = {name for name in names if name in HeldOut(0.1)}
+    large = {name for name in names if name in HeldOut(0.3)}
     assert small <= large
-    assert not any(examples.is_held_out(name, 0.0) for name in names)
-    assert all(examples.is_held_out(name, 1.0) for name in names)
+    assert not any(name in HeldOut(0.0) for name in names)
+    assert all(name in HeldOut(1.0) for name in names)
+
+
+def test_a_clip_is_held_out_whole():
+    frames = [f"street/clip_{number}" for number in range(50)]
+    assert all(name in HeldOut(0.0, ("street/clip_",)) for name in frames)
+    assert not any(name.replace("clip", "other") in HeldOut(0.0, ("street/clip_",)) for name in frames)
 
 
 @pytest.mark.skipif(not CCP.exists(), reason="the real photographs are not beside the project")
@@ -100,7 +106,7 @@ def test_the_real_photographs_are_read():
     found = examples.read_photographs(CCP)
     assert len(found) == 891
     assert found.has_labels.all()
-    held = sum(examples.is_held_out(name, 0.1) for name in found.names)
+    held = sum(name in HeldOut(0.1) for name in found.names)
     assert 60 < held < 120
     # People are upright and their labels lie where their joints are.
     nose_y, ankle_y = found.joints[:, 0, 1], found.joints[:, 10, 1]

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +156,16 @@ def test_a_missing_or_foreign_weight_file_is_named(tmp_path: Path):
     storage.save(other, {"a": torch.zeros(2)}, {"base": posenet.NAME, "width": posenet.WIDTH})
     with pytest.raises(ValueError, match=r"other\.safetensors: the weights do not fit"):
         PoseDetector(other)
+
+
+def test_openpifpaf_finds_the_base_network_by_its_plug_in():
+    code = (
+        "import openpifpaf; base = openpifpaf.BASE_FACTORIES['lite0pyramid']();"
+        "print('openpifpaf_lite0pyramid' in openpifpaf.plugin.REGISTERED, base.stride)"
+    )
+    root = Path(__file__).parents[3]
+    answer = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["True", "8"]
 
 
 def person(x0: float, y0: float, x1: float, y1: float, score: float = 0.8) -> Person:

@@ -19,12 +19,12 @@ def test_the_shipped_parameters_are_read_and_train_on_no_held_out_seed():
     params = settings.read()
     assert params.train_pose.steps > 0
     assert {kind for kind in params.train_pose.mix} <= set(params.strength)
-    assert {c.seed for c in params.train.values()}.isdisjoint(c.seed for c in params.held_out.values())
+    assert {c.seed for c in params.train.values()}.isdisjoint(c.seed for c in params.tests.values())
 
 
 def test_a_rate_in_scientific_notation_is_a_number(tmp_path: Path):
-    path = altered(tmp_path, "learning_rate: 0.002", "learning_rate: 2e-03")
-    assert settings.read(path).train_pose.learning_rate == 0.002
+    path = altered(tmp_path, "learning_rate: 0.0015", "learning_rate: 15e-04")
+    assert settings.read(path).train_pose.learning_rate == 0.0015
 
 
 @pytest.mark.parametrize(

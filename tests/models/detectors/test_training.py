@@ -10,6 +10,7 @@ from models.detectors import training
 from models.detectors.augment import Strength
 from models.detectors.examples import Examples
 from models.detectors.training import Settings, Stream
+from pipeline.people import labels as vocabulary
 
 SETTINGS = Settings(
     steps=6,
@@ -137,3 +138,18 @@ def test_absent_kinds_leave_their_share_to_the_others(examples: Examples):
     stream = Stream(examples, SETTINGS, {}, finish)
     assert stream.kinds == ["natural", "toon"]
     assert stream.shares.tolist() == [0.5, 0.5]
+
+
+def test_pictures_with_a_skirt_are_drawn_more_often(examples: Examples):
+    maps = np.zeros_like(examples.labels)
+    maps[1, 0, 0] = vocabulary.SKIRT
+    stream = Stream(replace(examples, labels=maps), replace(SETTINGS, skirts=3.0), {}, finish)
+    assert stream.odds["natural"].tolist() == [0.25, 0.75]
+    assert stream.odds["toon"].tolist() == [0.5, 0.5]
+
+
+def test_bfloat16_trains_and_comes_close_to_float32(tmp_path: Path, examples: Examples):
+    exact = run(tmp_path / "a", examples, SETTINGS)
+    rough = run(tmp_path / "b", examples, replace(SETTINGS, precision="bfloat16"))
+    assert not all(torch.equal(exact[name], rough[name]) for name in exact)
+    assert all(torch.allclose(exact[name].float(), rough[name].float(), atol=0.02) for name in exact)

@@ -1,0 +1,580 @@
+"""DPIG (Ma et al., CVPR 2018): a person as three codes, foreground, background and pose, that can be drawn at random.
+
+Stage I learns to draw the very picture that the codes came from, so no pairs are needed; pose transfer gives the
+decoder another pose. Stage II learns for each code a mapping from noise to the codes of real pictures.
+
+Shape suffixes: B batch, C channels, H W rows and columns, R body regions, J the 18 joints, N numbers of a code.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.blocks import BottleneckUNet, ResidualPair, SameConv, fitted, scaled
+from models.data import Batch, is_present, pose_maps
+from models.discriminators import DcganDiscriminator, clip_weights
+from models.losses import log_likelihood, wasserstein
+from models.method import Method, Moment, Phase, Update, enlarged
+from models.regions import crops, limb_mask, random_twists, region_boxes
+from models.settings import SettingsError, setting
+from pipeline.people.regions import DEEPFASHION, MARKET, SEVEN, WHOLE, table
+from pipeline.people.skeleton import JOINTS
+
+FOREGROUND, BACKGROUND, POSE = "foreground", "background", "pose"
+NOISE = 0.2  # deviation of what the mappings are fed, in training and in sampling
+POSE_NUMBERS = 32
+
+_LEVELS = 5  # of the decoder and of the background's encoder
+_BOTTLENECK = 64
+_REGION_NUMBERS, _BACKGROUND_NUMBERS = 32, 128
+_HIDDEN = {FOREGROUND: 512, BACKGROUND: 256, POSE: 512}  # of the mapping of each factor
+_CRITIC_STEPS, _CLIP = 5, 0.01
+_DISC_PX, _MASK_PX_AT_128 = 4.0, 6.0
+
+
+@dataclass(frozen=True)
+class DpigSettings:
+    """The networks, the pictures they are made for, the losses' weights: by default those of the published code.
+
+    `layout` decides what the two published networks differ in beside sizes: `market` masks the person and has a branch
+    for the background, `deepfashion` has neither. `compat: original` brings the quirks back that are named in the code.
+    """
+
+    width: float = setting(1.0, low=0.05, high=2)  # channels, as a share of the published network's
+    scale: float = setting(1.0, low=0.25, high=1)  # of the pack's pictures; what is drawn is enlarged
+    layout: str = setting("market", choices=("market", "deepfashion"))
+    rows: int = setting(128, low=16, high=2048)  # size of the pack's pictures, to which the linear layers belong
+    columns: int = setting(64, low=16, high=2048)
+    regions: str = setting("seven", choices=("seven", "whole"))  # of the body, encoded one by one
+    crop_px: int = setting(48, low=8, high=256)  # side of a region's crop
+    mask: str = setting("limbs", choices=("limbs", "labels"))  # what of a picture is the person
+    twist: float = setting(0.0, low=0, high=1)  # how far crops are turned and mirrored while learning
+    codes: str = setting("raw", choices=("raw", "standard"))  # standard: mean 0 and deviation 1; never with the VAE
+    sampling: str = setting("mappings", choices=("mappings", "vae"))  # how codes are drawn at random
+    first_weights: str = setting("original", choices=("original", "kaiming"))
+    learning_rate: float = setting(2e-5, low=0, high=1)
+    mapping_rate: float = setting(2e-5, low=0, high=1)
+    pose_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for the pose branch
+    mapping_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for stage II
+    critics_after: float = setting(0.0, low=0, high=1)  # share of the first phase before the critic joins
+    gan: float = setting(1.0, low=0)
+    l1: float = setting(20.0, low=0)
+    kl: float = setting(0.01, low=0)  # of the baseline `sampling: vae`
+    compat: str = setting("mended", choices=("mended", "original"))
+
+    def __post_init__(self) -> None:
+        if self.pose_share + self.mapping_share >= 1:
+            raise SettingsError(f"pose_share: {self.pose_share} and mapping_share {self.mapping_share} leave no step")
+
+    @property
+    def is_market(self) -> bool:
+        """Is there a mask and a branch for the background?"""
+        return self.layout == "market"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width that the networks work at, as `Batch.scaled` makes them."""
+        if self.scale == 1:
+            return self.rows, self.columns
+        return round(self.rows * self.scale / 4) * 4, round(self.columns * self.scale / 4) * 4
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """How long the code of each factor is."""
+        seven = len(SEVEN) * scaled(_REGION_NUMBERS, self.width)
+        background = {BACKGROUND: scaled(_BACKGROUND_NUMBERS, self.width)} if self.is_market else {}
+        return {FOREGROUND: seven, **background, POSE: POSE_NUMBERS}
+
+
+Codes = dict[str, Tensor]  # (B, N) by factor
+
+
+class Pyramid(nn.Module):
+    """Levels of n, 2 n, 3 n ... channels, each half as large as the one before."""
+
+    def __init__(self, hidden: int, levels: int) -> None:
+        super().__init__()
+        self.channels = [hidden * (level + 1) for level in range(levels)]
+        self.pairs = nn.ModuleList(ResidualPair(channels) for channels in self.channels)
+        self.downs = nn.ModuleList(SameConv(fine, coarse, 3, 2) for fine, coarse in pairwise(self.channels))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, h, w) the map of the last level."""
+        x_BCHW = self.pairs[0](x_BCHW)
+        for down, pair in zip(self.downs, self.pairs[1:], strict=True):
+            x_BCHW = pair(F.relu(down(x_BCHW)))
+        return x_BCHW
+
+
+class Standard(nn.Module):
+    """Numbers with the mean and the deviation taken out that they had in the training so far, a running mean."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(numbers))
+        self.register_buffer("variance", torch.ones(numbers))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, x_BN: Tensor) -> Tensor:
+        """(B, N); what was seen grows only with steps that learn."""
+        if self.training and torch.is_grad_enabled():
+            self._see(x_BN.detach())
+        return (x_BN - self.mean) * (self.variance + 1e-6).rsqrt()
+
+    def _see(self, x_BN: Tensor) -> None:
+        self.batches += 1
+        share = (1 / self.batches).clamp_min(0.02)
+        self.mean.lerp_(x_BN.mean(0), share)
+        self.variance.lerp_((x_BN - self.mean).square().mean(0), share)
+
+
+class Tower(nn.Module):
+    """Pictures' features -> codes: a pyramid, and a linear layer that sees all of its last map."""
+
+    def __init__(
+        self, hidden: int, size: tuple[int, int], levels: int, numbers: int, *, is_standard: bool = False
+    ) -> None:
+        super().__init__()
+        self.pyramid = Pyramid(hidden, levels)
+        self.smallest = coarse_grid(size, levels)
+        self.head = nn.Linear(math.prod(self.smallest) * self.pyramid.channels[-1], numbers)
+        self.standard = Standard(numbers) if is_standard else nn.Identity()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, numbers)."""
+        return self.standard(self.head(fitted(self.pyramid(x_BCHW), self.smallest).flatten(1)))
+
+
+def coarse_grid(size: tuple[int, int], levels: int) -> tuple[int, int]:
+    """Rows and columns of the last of so many levels."""
+    height, width = (-(-side // 2 ** (levels - 1)) for side in size)
+    return height, width
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What an encoder looks at beside the picture."""
+
+    mask: Tensor  # (B, 1, H, W) 1 on the person
+    boxes: Tensor  # (B, R, 4)
+    visible: Tensor  # (B, R)
+    twist: Tensor | None = None  # (B, R, 2, 3) of the crops
+    frame_twist: Tensor | None = None  # (B, 1, 2, 3) of the background
+
+
+class AppearanceEncoder(nn.Module):
+    """A picture -> codes of its foreground and, in the layout `market`, of its background.
+
+    The regions' crops go through one encoder as one batch. With `sampling: vae` each code comes with as many logarithms
+    of variances behind it.
+    """
+
+    def __init__(self, settings: DpigSettings) -> None:
+        super().__init__()
+        hidden, crop_px, numbers = scaled(128, settings.width), settings.crop_px, settings.numbers
+        self.crop_px, self.times = crop_px, 2 if settings.sampling == "vae" else 1
+        regions = len(_regions(settings))
+        self.stem, self.stem_pair = SameConv(3, hidden, 3), ResidualPair(hidden)
+        levels = 1
+        while crop_px % 2**levels == 0:
+            levels += 1
+        is_standard = settings.codes == "standard" and self.times == 1
+        region, crop = numbers[FOREGROUND] // regions * self.times, (crop_px, crop_px)
+        self.region = Tower(hidden, crop, levels, region, is_standard=is_standard)
+        self.background = None
+        if settings.is_market:
+            behind = numbers[BACKGROUND] * self.times
+            self.background = Tower(hidden, settings.size, _LEVELS, behind, is_standard=is_standard)
+
+    def forward(self, x_B3HW: Tensor, sight: Sight) -> Codes:
+        """(B, N) by factor; for the VAE (B, 2 N): means, then logarithms of variances."""
+        x_BCHW = self.stem_pair(F.relu(self.stem(x_B3HW)))
+        person_BCHW = x_BCHW if self.background is None else x_BCHW * sight.mask
+        cut = crops(person_BCHW, sight.boxes, self.crop_px, twist_BR23=sight.twist)
+        codes_BRN = self.region(cut).unflatten(0, (len(x_B3HW), -1)) * sight.visible[..., None]
+        # Means of all regions first, where there are logarithms too.
+        codes = {FOREGROUND: codes_BRN.unflatten(2, (self.times, -1)).transpose(1, 2).flatten(1)}
+        if self.background is not None:
+            behind_BCHW = x_BCHW * (1 - sight.mask)
+            if sight.frame_twist is not None:
+                behind_BCHW = _twisted(behind_BCHW, sight.frame_twist)
+            codes[BACKGROUND] = self.background(behind_BCHW)
+        return codes
+
+
+def _twisted(x_BCHW: Tensor, twist_B123: Tensor) -> Tensor:
+    grid_BHW2 = F.affine_grid(twist_B123[:, 0], list(x_BCHW.shape), align_corners=True)
+    return F.grid_sample(x_BCHW, grid_BHW2, padding_mode="border", align_corners=True)
+
+
+class Decoder(BottleneckUNet):
+    """Code and pose maps -> a picture: the first generator of PG2, with its fully connected bottleneck.
+
+    The code stands at every pixel of the published network's input. Here its share of the first convolution is computed
+    once for each of its nine taps and laid out, borders included: the same numbers without the memory.
+    """
+
+    def __init__(self, settings: DpigSettings) -> None:
+        self.numbers = sum(settings.numbers.values()) - POSE_NUMBERS
+        inputs, smallest = self.numbers + len(JOINTS), coarse_grid(settings.size, _LEVELS)
+        super().__init__(inputs, levels=_LEVELS, smallest=smallest, width=settings.width)
+
+    def draw(self, code_BN: Tensor, pose_BJHW: Tensor) -> Tensor:
+        """(B, 3, H, W), linear: clip it to [-1, 1] to save it. Pose maps are -1 and 1."""
+        height, width = pose_BJHW.shape[-2:]
+        down, across = (-side % 2 ** (_LEVELS - 1) for side in (height, width))
+        pose_BJHW = F.pad(pose_BJHW, (0, across, 0, down), value=-1.0)
+        weight, bias = self.encoder.first.weight, self.encoder.first.bias
+        x_BCHW = F.conv2d(pose_BJHW, weight[:, self.numbers :], bias, padding=1)
+        taps_BC33 = torch.einsum("bn,cnij->bcij", code_BN, weight[:, : self.numbers])
+        rows_3H, columns_3W = (_reached(side, code_BN) for side in x_BCHW.shape[-2:])
+        x_BCHW = x_BCHW + torch.einsum("bcij,ih,jw->bchw", taps_BC33, rows_3H, columns_3W)
+        return self.after_first(x_BCHW)[..., :height, :width]
+
+
+def _reached(side: int, like: Tensor) -> Tensor:
+    """(3, side) 1 where a tap before, at or behind a pixel lies within the picture."""
+    reached = like.new_ones(3, side)
+    reached[0, 0] = reached[2, -1] = 0
+    return reached
+
+
+class Critic(DcganDiscriminator):
+    """PG2's critic, down to 8 rows. With `compat: original` it is the one for 128x64 whatever the picture's size.
+
+    The last map of a larger picture is then read as rows of the linear layer's length: several scores for one picture.
+    """
+
+    def __init__(self, settings: DpigSettings) -> None:
+        self.is_original = settings.compat == "original"
+        size = (128, 64) if self.is_original else settings.size
+        super().__init__(3, layers=max(2, round(math.log2(size[0] / 8))), size=size, width=settings.width)
+
+    def forward(self, x_B3HW: Tensor) -> Tensor:
+        """(B,) raw scores, or so many more."""
+        if not self.is_original:
+            return super().forward(x_B3HW)
+        x_BCHW = self.last_map(x_B3HW)
+        sides = zip(x_BCHW.shape[-2:], self.smallest, strict=True)
+        rows, columns = (max(1, round(side / cell)) * cell for side, cell in sides)
+        return self.score(fitted(x_BCHW, (rows, columns)).reshape(-1, self.score.in_features))[:, 0]
+
+
+class ResidualMlp(nn.Module):
+    """Numbers -> numbers: a linear layer in, four residual blocks of two linear layers, a linear layer out."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, *, is_entry_linear: bool = False) -> None:
+        super().__init__()
+        self.entry, self.exit = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)]) for _ in range(4)
+        )
+        self.is_entry_linear = is_entry_linear
+
+    def forward(self, x_BN: Tensor) -> Tensor:
+        """(B, outputs)."""
+        x_BN = self.entry(x_BN)
+        x_BN = x_BN if self.is_entry_linear else F.leaky_relu(x_BN, 0.2)
+        for first, second in self.blocks:
+            x_BN = x_BN + F.leaky_relu(second(F.leaky_relu(first(x_BN), 0.2)), 0.2)
+        return self.exit(x_BN)
+
+
+class CodeCritic(nn.Sequential):
+    """Codes -> (B, 1) raw verdicts: four linear layers with LeakyReLU and one without."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        widths = [inputs, *([hidden] * 4)]
+        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+        super().__init__(*layers, nn.Linear(hidden, 1))
+
+
+class PoseDecoder(ResidualMlp):
+    """Pose code -> (B, 18, 3): row and column in [-1, 1], and 0 or 1 for visible, the gradient passed straight on."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__(POSE_NUMBERS, hidden, 3 * len(JOINTS), is_entry_linear=True)
+
+    def forward(self, code_BN: Tensor) -> Tensor:
+        """(B, 18, 3)."""
+        found_BN = super().forward(code_BN)
+        places_BJ2 = found_BN[:, : 2 * len(JOINTS)].unflatten(1, (-1, 2))
+        chance_BJ1 = torch.sigmoid(found_BN[:, 2 * len(JOINTS) :])[..., None]
+        return torch.cat([places_BJ2, chance_BJ1 + (chance_BJ1.round() - chance_BJ1).detach()], 2)
+
+
+def pose_vector(joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3): row / H * 2 - 1, column / W * 2 - 1, visible 0 or 1; a missing joint is (-1, -1, 0)."""
+    visible_BJ1 = is_present(joints_BJ3)[..., None]
+    places_BJ2 = joints_BJ3[..., [1, 0]] / joints_BJ3.new_tensor(size) * 2 - 1
+    return torch.cat([torch.where(visible_BJ1, places_BJ2, -1), visible_BJ1.to(joints_BJ3)], 2)
+
+
+def pose_joints(vector_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3) joints in pixels of `size` (H, W) as packs have them: what is invisible or outside is missing."""
+    places_BJ2 = ((vector_BJ3[..., :2] + 1) / 2 * vector_BJ3.new_tensor(size))[..., [1, 0]]
+    limits_2 = vector_BJ3.new_tensor([size[1] - 1, size[0] - 1])
+    is_there_BJ1 = ((places_BJ2 >= 0) & (places_BJ2 <= limits_2)).all(2, keepdim=True) & (vector_BJ3[..., 2:] > 0.5)
+    joints_BJ3 = torch.cat([places_BJ2, torch.ones_like(vector_BJ3[..., 2:])], 2)
+    return torch.where(is_there_BJ1, joints_BJ3, joints_BJ3.new_tensor([-1.0, -1, 0]))
+
+
+def _regions(settings: DpigSettings) -> dict[str, tuple[int, ...]]:
+    return SEVEN if settings.regions == "seven" else WHOLE
+
+
+class Dpig(Method):
+    """Appearance encoder and decoder with a critic, a pose branch, and for each factor a mapping with a critic.
+
+    The phases: `appearance` (encoder, decoder, critic), `pose` (its auto-encoder), `mappings` (stage II, not for
+    `sampling: vae`). Only source pictures are learnt from.
+
+    Under `compat: original`: the boxes' corners are taken at (H - 1) / H of their place, as TensorFlow's normalised
+    boxes; the critic has four convolutions and so gives a large picture several verdicts; coordinates of missing joints
+    count in the pose loss. Never reproduced: DeepFashion's stage II with other crops than its stage I, and the tester
+    that decoded a reconstructed pose for a sampled one.
+    """
+
+    name = "dpig"
+    Settings = DpigSettings
+    trainable: ClassVar[dict[str, tuple[str, ...]]] = {
+        "everything": ("",),
+        "frozen_encoders": ("decoder.", "critic.", "pose_decoder.", "mappings.", "code_critics."),
+        "decoder": ("decoder.", "critic."),
+    }
+    bound = ("layout", "mask", "crop_px", "compat")
+    edits = frozenset({"sample", "reid"})
+
+    def __init__(self, settings: DpigSettings) -> None:
+        super().__init__(settings)
+        width, is_vae = settings.width, settings.sampling == "vae"
+        hidden = scaled(512, width)
+        self.encoder, self.decoder = AppearanceEncoder(settings), Decoder(settings)
+        self.critic = Critic(settings)
+        self.pose_encoder = ResidualMlp(3 * len(JOINTS), hidden, POSE_NUMBERS * (2 if is_vae else 1))
+        self.pose_decoder = PoseDecoder(hidden)
+        self.mappings, self.code_critics = nn.ModuleDict(), nn.ModuleDict()
+        if not is_vae:
+            for factor, numbers in settings.numbers.items():
+                self.mappings[factor] = ResidualMlp(numbers, scaled(_HIDDEN[factor], width), numbers)
+                self.code_critics[factor] = CodeCritic(numbers, hidden)
+        for network in (self.pose_encoder, self.pose_decoder, self.mappings, self.code_critics):
+            _initialise(network, "original")
+        for network in (self.encoder, self.decoder):
+            _initialise(network, settings.first_weights)
+        if is_vae:
+            self._begin_with_little_noise()
+        self.register_buffer("table", torch.from_numpy(table(_regions(settings))), persistent=False)
+        first = Phase("appearance", 1 - settings.pose_share - settings.mapping_share)
+        shares = (first, Phase("pose", settings.pose_share), Phase("mappings", 0 if is_vae else settings.mapping_share))
+        self.phases = tuple(phase for phase in shares if phase.share)
+
+    def _begin_with_little_noise(self) -> None:
+        """The VAE's codes would else be noise before they tell anything."""
+        towers = [tower for tower in (self.encoder.region, self.encoder.background) if tower is not None]
+        for head in (*(tower.head for tower in towers), self.pose_encoder.exit):
+            spread = slice(head.out_features // 2, None)
+            head.weight.data[spread] *= 0.1
+            nn.init.constant_(head.bias.data[spread], -4.0)
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """What can be drawn at random: foreground, background (not in the layout `deepfashion`), pose."""
+        return tuple(self.settings.numbers)
+
+    def let_learn(self, choice: str) -> None:
+        """Freeze what the choice does not name; a phase in which nothing is left to learn takes no steps."""
+        super().let_learn(choice)
+        self.phases = tuple(phase for phase in self.phases if self.optimisers(phase.name))
+
+    def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        """Adam in stage I; RMSProp for each mapping and its critic in stage II."""
+        rate, mapping_rate = self.settings.learning_rate, self.settings.mapping_rate
+        if phase == "mappings":
+            networks = {f"mapping_{factor}": network for factor, network in self.mappings.items()}
+            networks |= {f"critic_{factor}": network for factor, network in self.code_critics.items()}
+        elif phase == "pose":
+            networks = {"pose": nn.ModuleList([self.pose_encoder, self.pose_decoder])}
+        else:
+            networks = {"generator": nn.ModuleList([self.encoder, self.decoder]), "critic": self.critic}
+        learning = {name: self.learning_parameters(network) for name, network in networks.items()}
+        return {
+            name: torch.optim.RMSprop(parameters, lr=mapping_rate, alpha=0.9)
+            if phase == "mappings"
+            else torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
+            for name, parameters in learning.items()
+            if parameters
+        }
+
+    def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """One step of the phase, on the batch's source pictures alone."""
+        step = {"appearance": self._learn_appearance, "pose": self._learn_pose, "mappings": self._learn_mappings}
+        return {name: term.detach() for name, term in step[at.phase](batch, update, at).items()}
+
+    def _learn_appearance(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Draw the source again; generator, then critic."""
+        codes, kl = self._drawn_codes(self.encoder(batch.source, self._sight(batch, self.settings.twist)))
+        fake = self.decoder.draw(self._joined(codes), self._pose(batch.source_joints, batch.size))
+        terms = {"l1": self.settings.l1 * F.l1_loss(fake, batch.source), **kl}
+        has_critic = self.settings.gan > 0 and at.progress >= self.settings.critics_after
+        if has_critic:
+            terms["gan"] = self.settings.gan * log_likelihood(self.critic(fake), is_real=True)
+        update("generator", torch.stack(list(terms.values())).sum())
+        if has_critic and self.learning_parameters(self.critic):
+            terms["critic"] = self._critic_loss(batch.source, fake.detach())
+            update("critic", terms["critic"])
+        return terms
+
+    def _critic_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Half of the sum; its norms see real and fake pictures together in the layout `deepfashion`, else apart."""
+        if self.settings.is_market:
+            on_real, on_fake = self.critic(real), self.critic(fake)
+        else:
+            on_real, on_fake = self.critic(torch.cat([real, fake])).chunk(2)
+        return (log_likelihood(on_real, is_real=True) + log_likelihood(on_fake, is_real=False)) / 2
+
+    def _learn_pose(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Joints -> code -> joints."""
+        vector = pose_vector(batch.source_joints, batch.size)
+        codes, kl = self._drawn_codes({POSE: self.pose_encoder(vector.flatten(1))})
+        error = (self.pose_decoder(codes[POSE]) - vector).square()
+        if self.settings.compat != "original":
+            # Where a missing joint would be says nothing.
+            error = torch.cat([error[..., :2] * vector[..., 2:], error[..., 2:]], 2)
+        terms = {"pose": self.settings.l1 * error.mean(), **kl}
+        update("pose", torch.stack(list(terms.values())).sum())
+        return terms
+
+    def _learn_mappings(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Each factor's WGAN: a step of its critic, clipped; with every fifth also one of its mapping."""
+        with torch.no_grad():
+            codes = self._codes(batch)
+        terms = {}
+        for factor, mapping in self.mappings.items():
+            critic, like = self.code_critics[factor], codes[factor]
+            fake = mapping(torch.randn_like(like) * NOISE)
+            on_real, on_fake = critic(like), critic(fake.detach())
+            terms[f"critic_{factor}"] = wasserstein(on_real, is_real=True) + wasserstein(on_fake, is_real=False)
+            if self.learning_parameters(critic):
+                update(f"critic_{factor}", terms[f"critic_{factor}"])
+                clip_weights(critic, _CLIP)
+            if at.step % _CRITIC_STEPS == _CRITIC_STEPS - 1 and self.learning_parameters(mapping):
+                fake = mapping(torch.randn_like(like) * NOISE)
+                terms[f"mapping_{factor}"] = wasserstein(critic(fake), is_real=True)
+                update(f"mapping_{factor}", terms[f"mapping_{factor}"])
+        return terms
+
+    def _drawn_codes(self, told: Codes) -> tuple[Codes, dict[str, Tensor]]:
+        """Codes to learn with: those told, or for the VAE drawn around the means told, and its loss term."""
+        if self.settings.sampling != "vae":
+            return told, {}
+        codes, kl = {}, []
+        for factor, told_BN in told.items():
+            mean_BN, spread_BN = told_BN.chunk(2, 1)
+            codes[factor] = mean_BN + torch.randn_like(mean_BN) * (spread_BN / 2).exp()
+            kl.append((mean_BN.square() + spread_BN.exp() - 1 - spread_BN).sum(1).mean() / 2)
+        return codes, {"kl": self.settings.kl * torch.stack(kl).sum()}
+
+    def _codes(self, batch: Batch) -> Codes:
+        told = self.encoder(batch.source, self._sight(batch))
+        told[POSE] = self.pose_encoder(pose_vector(batch.source_joints, batch.size).flatten(1))
+        return {factor: code_BN[:, : self.settings.numbers[factor]] for factor, code_BN in told.items()}
+
+    def _sight(self, batch: Batch, twist: float = 0.0) -> Sight:
+        settings, device = self.settings, batch.source.device
+        margins = MARKET if settings.is_market else DEEPFASHION
+        boxes, visible = region_boxes(batch.source_joints, batch.size, self.table, margins)
+        if settings.compat == "original":
+            height, width = batch.size
+            boxes = boxes * boxes.new_tensor([1 - 1 / height, 1 - 1 / width] * 2)
+        return Sight(
+            self._mask(batch),
+            boxes,
+            visible,
+            random_twists(visible.shape, twist, device) if twist else None,
+            random_twists((len(boxes), 1), twist, device) if twist else None,
+        )
+
+    def _mask(self, batch: Batch) -> Tensor:
+        """(B, 1, H, W) 1 on the source person."""
+        if self.settings.mask == "labels":
+            return (batch.source_parsing > 0).float()[:, None]
+        return limb_mask(batch.source_joints, batch.size, _MASK_PX_AT_128 * batch.size[0] / 128)
+
+    def _pose(self, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+        radius_px = _DISC_PX * size[0] / self.settings.size[0]
+        return pose_maps(joints_BJ3, size, kind="disc", sigma_px=radius_px) * 2 - 1
+
+    def _joined(self, codes: Codes) -> Tensor:
+        return torch.cat([codes[factor] for factor in self.factors if factor != POSE], 1)
+
+    def draw(self, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
+        return self._drawn(self._codes(batch), batch.target_joints, batch.size)
+
+    def _drawn(self, codes: Codes, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.decoder.draw(self._joined(codes), self._pose(joints_BJ3, size)).clamp(-1, 1)
+
+    @torch.no_grad()
+    def codes(self, batch: Batch) -> Codes:
+        """(B, N) of every factor of the source persons, for a batch of any size."""
+        return self._codes(batch.scaled(self.settings.scale))
+
+    @torch.no_grad()
+    def compose(self, codes: Codes, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] at the batch's size: persons of these codes, of whose pose, too, where it is there.
+
+        Without a code of the pose they take the batch's target poses.
+        """
+        small = batch.scaled(self.settings.scale)
+        joints = pose_joints(self.pose_decoder(codes[POSE]), small.size) if POSE in codes else small.target_joints
+        return enlarged(self._drawn(codes, joints, small.size), batch.size)
+
+    def noise(self, factor: str, count: int, dice: torch.Generator) -> Tensor:
+        """(count, N) to give to `mapped`; the first rows are the same however many there are."""
+        rows = [torch.randn(self.settings.numbers[factor], generator=dice) for _ in range(count)]
+        return torch.stack(rows) * (NOISE if self.mappings else 1.0)
+
+    @torch.no_grad()
+    def mapped(self, factor: str, noise_BN: Tensor) -> Tensor:
+        """(B, N) codes of the noise; the VAE's are the noise itself."""
+        return self.mappings[factor](noise_BN) if self.mappings else noise_BN
+
+    def find_noise(self, factor: str, code_BN: Tensor, *, steps: int = 400, rate: float = 0.02) -> Tensor:
+        """(B, N) the noise whose code is nearest to the given one, found by Adam from 0 (inverse interpolation)."""
+        if not self.mappings:
+            return code_BN
+        noise_BN = torch.zeros_like(code_BN).requires_grad_()
+        optimiser = torch.optim.Adam([noise_BN], lr=rate)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            (self.mappings[factor](noise_BN) - code_BN).square().sum().backward(inputs=[noise_BN])
+            optimiser.step()
+        return noise_BN.detach()
+
+
+def _initialise(network: nn.Module, kind: str) -> None:
+    """First weights. `original`: Glorot's uniform ones, biases 0, as the original's library begins.
+
+    Hardly anything of a picture then reaches its codes, nor of the codes the decoder, and short trainings end before it
+    does. `kaiming` keeps the variance through a convolution; pairs add half as much, and the first pictures are grey.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            if kind == "original":
+                nn.init.xavier_uniform_(layer.weight)
+            else:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if isinstance(layer, nn.Conv2d) else "linear")
+    if kind == "kaiming":
+        for pair in network.modules():
+            if isinstance(pair, ResidualPair):
+                pair.second.weight.data *= 0.5
+        if isinstance(network, Decoder):
+            network.encoder.first.weight.data[:, : network.numbers] *= 0.5
+            network.decoder.last.weight.data *= 0.1

@@ -1,0 +1,108 @@
+"""What DPIG's encoders look at, made for a whole batch on its device: boxes of body regions, crops, a mask of limbs.
+
+Shape suffixes: B batch, R regions, J the 18 joints, C channels, H W rows and columns, S side of a crop.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.data import is_present
+from pipeline.people.regions import LEFT_SHIN, RIGHT_SHIN, Margins
+from pipeline.people.skeleton import MASK_LIMBS, NOSE
+
+_CLOSING_PX = 2  # of a 5x5 square, to each side of its middle
+
+
+def region_boxes(
+    joints_BJ3: Tensor, size: tuple[int, int], table_RJ: Tensor, margins: tuple[Margins, Margins]
+) -> tuple[Tensor, Tensor]:
+    """Boxes (B, R, 4) and visibility (B, R) of `pipeline.people.regions.region_boxes`, for `size` (H, W)."""
+    height, width = size
+    there_BJ = is_present(joints_BJ3)
+    is_whole_B = there_BJ[:, LEFT_SHIN].any(1) & there_BJ[:, RIGHT_SHIN].any(1)
+    whole, part = (margin.at(height) for margin in margins)
+    several_B, single_B, nose_B = (
+        torch.where(is_whole_B, getattr(whole, name), getattr(part, name)) for name in ("several", "single", "nose")
+    )
+    places_BJ2 = joints_BJ3[..., [1, 0]].clone()
+    places_BJ2[:, NOSE, 0] -= nose_B
+    member_BRJ1 = (table_RJ & there_BJ[:, None])[..., None]
+    count_BR = member_BRJ1[..., 0].sum(2)
+    reach_BR1 = torch.where(count_BR > 1, several_B[:, None], single_B[:, None])[..., None]
+    low_BR2 = torch.where(member_BRJ1, places_BJ2[:, None], math.inf).amin(2) - reach_BR1
+    high_BR2 = torch.where(member_BRJ1, places_BJ2[:, None], -math.inf).amax(2) + reach_BR1
+    limit_4 = joints_BJ3.new_tensor([height - 1, width - 1] * 2)
+    boxes_BR4 = torch.cat([low_BR2, high_BR2], 2).clamp_min(0).minimum(limit_4)
+    visible_BR = count_BR > 0
+    return torch.where(visible_BR[..., None], boxes_BR4, boxes_BR4.new_tensor([0.0, 0, 1, 1])), visible_BR
+
+
+def crops(x_BCHW: Tensor, boxes_BR4: Tensor, side: int, *, twist_BR23: Tensor | None = None) -> Tensor:
+    """(B * R, C, S, S) bilinear crops whose corner pixels are the corners of the boxes (TensorFlow's convention).
+
+    `twist` moves the places that are looked at within each box, whose sides are at -1 and 1: a matrix and a shift.
+    """
+    (batch, regions), (height, width) = boxes_BR4.shape[:2], x_BCHW.shape[-2:]
+    ticks_S = torch.linspace(-1, 1, side, device=x_BCHW.device)
+    y_SS, x_SS = torch.meshgrid(ticks_S, ticks_S, indexing="ij")
+    local_2SS = torch.stack([x_SS, y_SS])
+    if twist_BR23 is not None:
+        turned_BR2SS = torch.einsum("brij,jst->brist", twist_BR23[..., :2], local_2SS) + twist_BR23[..., 2:, None]
+    else:
+        turned_BR2SS = local_2SS.expand(batch, regions, 2, side, side)
+    low_BR2, high_BR2 = boxes_BR4[..., [1, 0]], boxes_BR4[..., [3, 2]]
+    middle_BR2, half_BR2 = (high_BR2 + low_BR2) / 2, (high_BR2 - low_BR2) / 2
+    place_BR2SS = middle_BR2[..., None, None] + half_BR2[..., None, None] * turned_BR2SS
+    limits_2 = place_BR2SS.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    grid_BRSS2 = (place_BR2SS / limits_2[:, None, None] * 2 - 1).permute(0, 1, 3, 4, 2)
+    # One picture, all of its regions below each other: nothing is copied for each region.
+    found_BCNS = F.grid_sample(x_BCHW, grid_BRSS2.flatten(1, 2), padding_mode="border", align_corners=True)
+    return found_BCNS.unflatten(2, (regions, side)).transpose(1, 2).flatten(0, 1)
+
+
+def random_twists(count: tuple[int, ...], amount: float, device: torch.device) -> Tensor:
+    """(*count, 2, 3) for `crops`: each box mirrored or not, turned by up to 60 degrees, scaled by up to 1.35, shifted.
+
+    These are the extremes at `amount` 1; torch's dice decide.
+    """
+    angle, scale, flip = ((torch.rand(count, device=device) * 2 - 1) for _ in range(3))
+    shift = (torch.rand((*count, 2, 1), device=device) * 2 - 1) * 0.25 * amount
+    angle, size = angle * amount * math.pi / 3, torch.exp(scale * amount * 0.3)
+    cos, sin, sign = angle.cos() * size, angle.sin() * size, flip.sign()
+    matrix = torch.stack([torch.stack([cos * sign, -sin], -1), torch.stack([sin * sign, cos], -1)], -2)
+    return torch.cat([matrix, shift], -1)
+
+
+def limb_mask(joints_BJ3: Tensor, size: tuple[int, int], radius_px: float) -> Tensor:
+    """(B, 1, H, W) 0 or 1: `pipeline.people.masks.body_mask` of discs, for `size` (H, W)."""
+    height, width = size
+    there_BJ, limbs_L2 = is_present(joints_BJ3), torch.tensor(MASK_LIMBS, device=joints_BJ3.device)
+    is_there_BL = there_BJ[:, limbs_L2].all(2)
+    start_BL2, end_BL2 = (joints_BJ3[:, limbs_L2[:, side], :2] for side in (0, 1))
+    span_BL2 = end_BL2 - start_BL2
+    parts_BL1 = (span_BL2.norm(dim=2) / radius_px).floor()[..., None] + 1
+    # As many discs as the longest limb can have; those beyond a limb's own number repeat its last.
+    steps_K = torch.arange(int(math.hypot(height, width) / radius_px) + 3, device=joints_BJ3.device)
+    share_BLK = torch.minimum(steps_K, parts_BL1) / parts_BL1
+    centre_BLK2 = start_BL2[:, :, None] + share_BLK[..., None] * span_BL2[:, :, None]
+    around_N = torch.arange(-math.ceil(radius_px), math.ceil(radius_px) + 2, device=joints_BJ3.device)
+    pixel_BLK2N = centre_BLK2.floor()[..., None] + around_N
+    away_BLK2N = (pixel_BLK2N - centre_BLK2[..., None]).square()
+    x_BLK1N, y_BLKN1 = pixel_BLK2N[..., :1, :], pixel_BLK2N[..., 1, :, None]
+    is_disc = away_BLK2N[..., :1, :] + away_BLK2N[..., 1, :, None] <= radius_px**2
+    is_disc &= (x_BLK1N >= 0) & (x_BLK1N < width) & (y_BLKN1 >= 0) & (y_BLKN1 < height)
+    is_disc &= is_there_BL[:, :, None, None, None]
+    place = (y_BLKN1.clamp(0, height - 1) * width + x_BLK1N.clamp(0, width - 1)).long()
+    flat = torch.zeros(len(joints_BJ3), height * width, device=joints_BJ3.device)
+    flat = flat.scatter_reduce(1, place.flatten(1), is_disc.flatten(1).to(flat), "amax")
+    return _closed(flat.view(-1, 1, height, width))
+
+
+def _closed(mask_B1HW: Tensor) -> Tensor:
+    """Dilated, then eroded by a 5x5 square; what lies beyond the border never decides."""
+    square = 2 * _CLOSING_PX + 1
+    wider = F.max_pool2d(mask_B1HW, square, 1, _CLOSING_PX)
+    return -F.max_pool2d(-wider, square, 1, _CLOSING_PX)

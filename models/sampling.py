@@ -1,0 +1,76 @@
+"""People drawn at random, and ways from one person to another, through the codes of their factors.
+
+Shape suffixes: B batch, T steps of a way, N numbers of a code.
+"""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.data import Batch
+from models.dpig import POSE, Codes, Dpig
+from pipeline.people.labels import BACKGROUND
+from pipeline.people.skeleton import JOINTS
+
+THROUGH = ("codes", "noise", "sphere")
+
+
+def nobody(count: int, size: tuple[int, int]) -> Batch:
+    """A batch of `size` (H, W) without a person: what is drawn into when nothing comes from a picture."""
+    image, joints = torch.zeros(count, 3, *size), torch.tensor([-1.0, -1, 0]).repeat(count, len(JOINTS), 1)
+    parsing = torch.full((count, *size), BACKGROUND, dtype=torch.uint8)
+    return Batch(image, parsing, joints, image, parsing, joints, torch.zeros(count, 1, *size))
+
+
+def sampled(method: Dpig, varied: Collection[str], count: int, *, seed: int, fixed: Codes | None = None) -> Codes:
+    """(count, N) codes: the `varied` factors at random, the others repeated from `fixed` (1, N).
+
+    Each factor has dice of its own, so one person's foreground is the same whatever else varies.
+    """
+    codes = {}
+    for place, factor in enumerate(method.factors):
+        if factor in varied:
+            dice = torch.Generator().manual_seed(seed * len(method.factors) + place)
+            codes[factor] = method.mapped(factor, method.noise(factor, count, dice))
+        elif fixed is not None and factor in fixed:
+            codes[factor] = fixed[factor].expand(count, -1)
+    return codes
+
+
+def path(method: Dpig, one: Codes, other: Codes, steps: int, *, through: str = "codes") -> Codes:
+    """(T, N) from `one` (1, N) to `other`: straight between the codes, or between the noise that gives them.
+
+    `noise`: the straight line between the noises that are nearest to the codes; `sphere`: along a great circle, so that
+    the noise keeps its length. The pose goes along where both have one.
+    """
+    share_T1 = torch.linspace(0, 1, steps)[:, None]
+    found = {}
+    for factor in method.factors:
+        if factor not in one or factor not in other:
+            continue
+        start, end = one[factor], other[factor]
+        if through == "codes":
+            found[factor] = torch.lerp(start, end, share_T1)
+            continue
+        start, end = (method.find_noise(factor, code) for code in (start, end))
+        between = torch.lerp(start, end, share_T1) if through == "noise" else on_sphere(start, end, share_T1)
+        found[factor] = method.mapped(factor, between)
+    return found
+
+
+def on_sphere(start_1N: Tensor, end_1N: Tensor, share_T1: Tensor) -> Tensor:
+    """(T, N) along the great circle (Shoemake 1985), the length going evenly from one's to the other's."""
+    cosine = F.cosine_similarity(start_1N, end_1N).clamp(-1, 1)
+    angle = torch.acos(cosine)
+    if float(torch.sin(angle)) < 1e-4:  # one direction, or opposite ones, between which no way is the shortest
+        return torch.lerp(start_1N, end_1N, share_T1)
+    first, last = torch.sin((1 - share_T1) * angle), torch.sin(share_T1 * angle)
+    direction_TN = (first * F.normalize(start_1N) + last * F.normalize(end_1N)) / torch.sin(angle)
+    return direction_TN * torch.lerp(start_1N.norm(dim=1), end_1N.norm(dim=1), share_T1[:, 0])[:, None]
+
+
+def without_pose(codes: Codes) -> Codes:
+    """The codes of the appearance alone: the pose is then the batch's target pose, joint by joint."""
+    return {factor: code for factor, code in codes.items() if factor != POSE}

@@ -1,0 +1,561 @@
+"""SCA-GAN: Yu et al., Spatial Content Alignment for Pose Transfer, ICME 2021.
+
+Two networks, trained one after the other. PCT-Net (`PriorTransfer`) predicts the target's edge map from the source's
+edges, the target pose and what lies around each joint, moved to its new place. IS-Net (`Generator`) paints the picture:
+its decoder is modulated by the style of the source picture, by the predicted edges and by the pose. Where the original
+has a quirk that matters, `compat: original` reproduces it: the values of the joint-wise crops (models/edge_crops.py),
+and PCT-Net's running statistics, which move on while IS-Net learns.
+
+Shape suffixes: B batch, C channels, G channels of a guide, J the 18 joints, K the eight labels, H W rows and columns.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.blocks import instance_norm, scaled
+from models.data import Batch, one_hot, pose_maps
+from models.discriminators import ResidualDiscriminator
+from models.edge_crops import crop_joints, crop_joints_as_original
+from models.likeness import Likeness
+from models.losses import ADVERSARIAL
+from models.method import Method, Moment, Phase, Update
+from models.settings import SettingsError, setting
+from pipeline.people.labels import LABELS
+from pipeline.people.skeleton import JOINTS
+
+_CONTENTS = {"edges": 1, "parsing": len(LABELS)}  # channels of the content that is carried over
+_RUNGS = 5  # times the decoder doubles the size
+_START = (8, 6)  # height and width of the map that the decoder begins with, at the published 256x176
+_PRIOR, _PICTURE = "prior", "picture"  # the phases
+
+
+@dataclass(frozen=True)
+class ScaganSettings:
+    """The networks, the size they work at, the losses' weights: but for `compat`, those of the published code.
+
+    `content`, `prior_transfer`, `block` and `encoder_norm` are the paper's ablations. `auto` is VGG-19 where
+    `vgg19_weights` names torchvision's file, and the VGG-16 that comes with a package otherwise.
+    """
+
+    width: float = setting(1.0, low=0.05, high=2)  # channels, as a share of the published network's
+    scale: float = setting(1.0, low=0.25, high=1)  # of the pack's pictures; what is drawn is enlarged
+    content: str = setting("edges", choices=tuple(_CONTENTS))  # what PCT-Net carries over to the target pose
+    prior_transfer: bool = setting(True)  # without it the source's content guides IS-Net as it is
+    block: str = setting("content_style", choices=("content_style", "pose_branch", "spade"))
+    encoder_norm: str = setting("none", choices=("none", "batch", "instance"))
+    start: str = setting("noise", choices=("noise", "pose"))  # what the decoder begins with
+    drawn_noise: str = setting("one", choices=("one", "zero"))  # every picture with the same noise, or with none
+    compat: str = setting("mended", choices=("mended", "original"))
+    crop_radius_px: int = setting(20, low=1, high=200)
+    sigma_px: float = setting(12.0, low=0.5, high=50)  # of the pose maps
+    first_weights: str = setting("original", choices=("original", "kaiming"))
+    prior_share: float = setting(0.01, low=0.001, high=0.999)  # of the steps: those of PCT-Net
+    prior_rate: float = setting(2e-4, low=0, high=1)  # learning rate of PCT-Net and its critics
+    learning_rate: float = setting(1e-4, low=0, high=1)
+    critics_after: float = setting(0.0, low=0, high=1)  # share of each phase before its critics join
+    adversarial: str = setting("lsgan", choices=tuple(ADVERSARIAL))
+    gan: float = setting(5.0, low=0)
+    l1: float = setting(1.0, low=0)
+    perceptual: float = setting(1.0, low=0)
+    contextual: float = setting(0.1, low=0)  # of pictures alone
+    loss_vgg: str = setting("auto", choices=("auto", "vgg16", "vgg19"))
+    vgg19_weights: str = setting("")
+
+    def __post_init__(self) -> None:
+        if self.compat == "original" and self.content != "edges":
+            raise SettingsError(f"compat: original goes with content: edges, not {self.content}")
+
+    def trunk(self, choice: str) -> str:
+        """`choice` with `auto` resolved."""
+        return choice if choice != "auto" else "vgg19" if self.vgg19_weights else "vgg16"
+
+    @property
+    def has_prior(self) -> bool:
+        """Is there a PCT-Net? Not where its edges would guide nothing."""
+        return self.prior_transfer and self.block != "pose_branch"
+
+
+class PriorTransfer(nn.Module):
+    """PCT-Net: the source's content, the target pose and the joint-wise crops -> the target's content."""
+
+    def __init__(self, *, width: float = 1.0, contents: int = 1) -> None:
+        super().__init__()
+        narrow, middle, wide = (scaled(channels, width) for channels in (64, 128, 256))
+        inputs = contents + len(JOINTS) + contents * len(JOINTS)
+        self.prepro = nn.Sequential(nn.ReflectionPad2d(3), *_normed(nn.Conv2d(inputs, narrow, 7, bias=False)))
+        self.encoder = nn.Sequential(
+            *_normed(nn.Conv2d(narrow, middle, 3, 2, 1, bias=False)),
+            *_normed(nn.Conv2d(middle, wide, 3, 2, 1, bias=False)),
+        )
+        self.residual = nn.Sequential(*(_PlainResidual(wide) for _ in range(6)))
+        self.decoder = nn.Sequential(
+            *_normed(nn.ConvTranspose2d(wide, middle, 3, 2, 1, 1, bias=False)),
+            *_normed(nn.ConvTranspose2d(middle, narrow, 3, 2, 1, 1, bias=False)),
+        )
+        self.postpro = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(narrow, contents, 7), nn.Tanh())
+
+    def forward(self, edge: Tensor, pose: Tensor, crops: Tensor) -> Tensor:
+        """(B, G, H, W) in [-1, 1]: edges (B, G, H, W), white on black, pose (B, J, H, W), crops (B, J G, H, W)."""
+        height, width = edge.shape[2:]
+        x = torch.cat([edge, pose, crops], dim=1)
+        for stage in (self.prepro, self.encoder, self.residual, self.decoder):
+            x = stage(x)
+        # The decoder rounds odd sizes up.
+        return self.postpro(x[..., :height, :width])
+
+
+def _normed(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, ...]:
+    return layer, nn.BatchNorm2d(layer.out_channels), nn.ReLU()
+
+
+class _PlainResidual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1), *_normed(nn.Conv2d(channels, channels, 3, bias=False)),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels),
+        )  # fmt: skip
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW + self.conv_block(x_BCHW)
+
+
+class StyleEncoder(nn.Module):
+    """(B, 3, H, W) pictures -> (B, C, h, w): a map of styles, where the source has them; 8x6 from 256x176.
+
+    Each of the last five blocks halves the size, as published; with `keeps_rows` only while the map has more than eight
+    rows, so that smaller pictures have as fine a map.
+    """
+
+    def __init__(self, width: float, norm: str, *, keeps_rows: bool = True) -> None:
+        super().__init__()
+        channels = [scaled(number, width) for number in (64, 128, 256, 512, 512, 512)]
+        self.least_rows = _START[0] if keeps_rows else 0
+        self.head_0 = _StyleBlock(3, channels[0], 7, norm)
+        for number, (inputs, outputs) in enumerate(itertools.pairwise(channels)):
+            self.add_module(f"down_{number}", _StyleBlock(inputs, outputs, 3, norm))
+
+    def forward(self, image_B3HW: Tensor) -> Tensor:
+        """(B, C, h, w), sizes rounded up."""
+        head, *downs = self.children()
+        x = head(image_B3HW, 1)
+        for down in downs:
+            x = down(x, 2 if x.shape[2] > self.least_rows else 1)
+        return x
+
+
+class _StyleBlock(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, norm: str) -> None:
+        super().__init__()
+        self.conv1 = _StyleLayer(inputs, outputs, kernel, norm)
+        self.conv2 = _StyleLayer(outputs, outputs, 3, norm)
+        self.skip = _StyleLayer(inputs, outputs, kernel, norm)
+
+    def forward(self, x_BCHW: Tensor, stride: int) -> Tensor:
+        return self.conv2(self.conv1(x_BCHW, stride), 1) + self.skip(x_BCHW, stride)
+
+
+class _StyleLayer(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kernel: int, norm: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel)
+        self.norm = {"none": nn.Identity, "batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}[norm](outputs)
+
+    def forward(self, x_BCHW: Tensor, stride: int) -> Tensor:
+        pad = self.conv.kernel_size[0] // 2
+        x_BCHW = F.pad(x_BCHW, (pad,) * 4, mode="reflect")
+        return F.relu(self.norm(F.conv2d(x_BCHW, self.conv.weight, self.conv.bias, stride)))
+
+
+class Spade(nn.Module):
+    """Modulates a normalised map by what a guide shows at each place (Park et al. 2019), and LeakyReLU 0.2 after it."""
+
+    def __init__(self, channels: int, guides: int, hidden: int) -> None:
+        super().__init__()
+        self.mlp_shared = nn.Sequential(nn.Conv2d(guides, hidden, 3, padding=1), nn.ReLU())
+        self.mlp_gamma = nn.Conv2d(hidden, channels, 3, padding=1)
+        self.mlp_beta = nn.Conv2d(hidden, channels, 3, padding=1)
+
+    def forward(self, normal_BCHW: Tensor, guide_BGhw: Tensor) -> Tensor:
+        """(B, C, H, W); the guide, whose size does not matter, is brought to the map's by the nearest pixel."""
+        gamma, beta = self._modulation(guide_BGhw, (normal_BCHW.shape[2], normal_BCHW.shape[3]))
+        return F.leaky_relu(torch.addcmul(beta, normal_BCHW, 1 + gamma), 0.2)
+
+    def _modulation(self, guide_BGhw: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """A guide that is much enlarged is the same over large cells, and only near their borders do the convolutions
+        see anything new: five rows and columns of each cell say all, and the others repeat the middle one.
+        """
+        places = [_places(cells, pixels) for cells, pixels in zip(guide_BGhw.shape[2:], size, strict=True)]
+        if any(place is None for place in places):
+            is_ready = guide_BGhw.shape[2:] == size
+            return self._convolved(guide_BGhw if is_ready else F.interpolate(guide_BGhw, size, mode="nearest"))
+        coarse = guide_BGhw.repeat_interleave(_FIVE, 2).repeat_interleave(_FIVE, 3)
+        rows, columns = (torch.tensor(place, device=guide_BGhw.device) for place in places)
+        gamma, beta = (maps.index_select(2, rows).index_select(3, columns) for maps in self._convolved(coarse))
+        return gamma, beta
+
+    def _convolved(self, guide_BGHW: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.mlp_shared(guide_BGHW)
+        return self.mlp_gamma(hidden), self.mlp_beta(hidden)
+
+
+_FIVE = 5  # two pixels at either end of a cell see its neighbours through two 3x3 convolutions
+
+
+@functools.lru_cache(maxsize=256)
+def _places(cells: int, pixels: int) -> tuple[int, ...] | None:
+    """Which of five rows per cell each pixel repeats; None where the cells are too small to gain much."""
+    if pixels < (_FIVE + 2) * cells:
+        return None
+    numbers = torch.arange(cells, dtype=torch.float32)[None, None]
+    cell_of = F.interpolate(numbers, pixels, mode="nearest")[0, 0].long()
+    length = torch.bincount(cell_of, minlength=cells)
+    place = torch.arange(pixels) - (length.cumsum(0) - length)[cell_of]
+    left = length[cell_of] - 1 - place
+    within = torch.where(place < 2, place, torch.where(left < 2, _FIVE - 1 - left, 2))
+    return tuple((cell_of * _FIVE + within).tolist())
+
+
+class ContentStyleBlock(nn.ModuleDict):
+    """Content-Style DeBlk: style, then edges twice; beside it style, then the pose twice; their sum. No shortcut.
+
+    `guides` is channels of each branch's guide by its letter; without `e` there is no content branch.
+    """
+
+    def __init__(self, inputs: int, outputs: int, styles: int, guides: Mapping[str, int], hidden: int) -> None:
+        between, layers = min(inputs, outputs), dict[str, nn.Module]()
+        for letter, channels in guides.items():
+            number = _STYLE_OF[letter]
+            layers[f"norm_s{number}"] = Spade(inputs, styles, hidden)
+            layers[f"conv_s{number}"] = nn.Conv2d(inputs, between, 3, padding=1)
+            for step, to in ((1, between), (2, outputs)):
+                layers[f"norm_{letter}{step}"] = Spade(between, channels, hidden)
+                layers[f"conv_{letter}{step}"] = nn.Conv2d(between, to, 3, padding=1)
+        super().__init__(layers)
+        self.letters = tuple(guides)
+
+    def forward(self, x_BCHW: Tensor, style_BChw: Tensor, guides: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]
+        """(B, outputs, H, W)."""
+        normal, branches = instance_norm(x_BCHW), []
+        for letter in self.letters:
+            number = _STYLE_OF[letter]
+            x = self[f"conv_s{number}"](self[f"norm_s{number}"](normal, style_BChw))
+            guide = F.interpolate(guides[letter], x.shape[2:], mode="nearest")
+            for step in (1, 2):
+                x = self[f"conv_{letter}{step}"](self[f"norm_{letter}{step}"](instance_norm(x), guide))
+            branches.append(x)
+        return torch.stack(branches).sum(0) if len(branches) > 1 else branches[0]
+
+
+_STYLE_OF = {"e": 1, "p": 2}  # the number of the style layer that each branch begins with
+
+
+class SpadeResidualBlock(nn.Module):
+    """The residual block of SPADE instead, as the paper's ablation: style, edges and pose are one guide."""
+
+    def __init__(self, inputs: int, outputs: int, styles: int, guides: Mapping[str, int], hidden: int) -> None:
+        super().__init__()
+        between, channels = min(inputs, outputs), styles + sum(guides.values())
+        self.norm_0, self.conv_0 = Spade(inputs, channels, hidden), nn.Conv2d(inputs, between, 3, padding=1)
+        self.norm_1, self.conv_1 = Spade(between, channels, hidden), nn.Conv2d(between, outputs, 3, padding=1)
+        self.conv_s = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
+
+    def forward(self, x_BCHW: Tensor, style_BChw: Tensor, guides: Mapping[str, Tensor]) -> Tensor:
+        """(B, outputs, H, W)."""
+        size = x_BCHW.shape[2:]
+        guide = torch.cat([F.interpolate(maps, size, mode="nearest") for maps in (style_BChw, *guides.values())], 1)
+        x = self.conv_0(self.norm_0(instance_norm(x_BCHW), guide))
+        return self.conv_s(x_BCHW) + self.conv_1(self.norm_1(instance_norm(x), guide))
+
+
+class Generator(nn.Module):
+    """IS-Net, and PCT-Net within it: the source person in the target pose.
+
+    With `size` the decoder draws pictures of this height and width whatever it is given, as the published network;
+    otherwise pictures of the source's size.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: float = 1.0,
+        start: str = "noise",
+        contents: int = 1,
+        has_prior: bool = True,
+        block: str = "content_style",
+        encoder_norm: str = "none",
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        channels = {number: scaled(number, width) for number in (64, 128, 256, 512)}
+        self.start, self.size, self.channels, self.noises = start, size, channels[512], scaled(256, width)
+        if has_prior:
+            # The names of the published checkpoint's entries.
+            self.edge_generator = nn.ModuleDict({"model_edge": PriorTransfer(width=width, contents=contents)})
+        self.enc_style = StyleEncoder(width, encoder_norm, keeps_rows=size is None)
+        self.fc: nn.Module
+        if start == "noise":
+            self.fc = nn.Linear(self.noises, channels[512] * _START[0] * _START[1])
+        else:
+            self.fc = nn.Conv2d(len(JOINTS), channels[512], 3, padding=1)
+        kind = SpadeResidualBlock if block == "spade" else ContentStyleBlock
+        guides = {"e": contents, "p": len(JOINTS)} if block != "pose_branch" else {"p": len(JOINTS)}
+        for name, inputs, outputs in _DECODER:
+            layer = kind(channels[inputs], channels[outputs], channels[512], guides, channels[128])
+            self.add_module(name, layer)
+        self.conv_img = nn.Conv2d(channels[64], 3, 3, padding=1)
+
+    def forward(
+        self, source: Tensor, edge: Tensor, pose: Tensor, crops: Tensor, z: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The target's edges (B, G, H, W) as they are predicted, and the picture (B, 3, H, W), both in [-1, 1].
+
+        `source` (B, 3, H, W) and `edge` (B, G, H, W) are in [-1, 1], lines at 1. `z` (B, 256 x width) is the noise to
+        begin with; None draws it, as the published network does in every call, in testing too.
+        """
+        content = self.transfer(edge, pose, crops)
+        return content, self.paint(source, content, pose, z)
+
+    def transfer(self, edge: Tensor, pose: Tensor, crops: Tensor) -> Tensor:
+        """(B, G, H, W): the target's content, or the source's own where none is predicted."""
+        if not hasattr(self, "edge_generator"):
+            return edge
+        predicted: Tensor = self.edge_generator["model_edge"](edge, pose, crops)
+        return predicted
+
+    def paint(self, source: Tensor, content: Tensor, pose: Tensor, z: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W): the picture that this content of the target guides."""
+        sizes = _ladder(self.size or (source.shape[2], source.shape[3]))
+        style, guides = self.enc_style(source), {"e": content, "p": pose}
+        x = self._begin(pose, z, sizes[0])
+        rungs = iter(sizes[1:])
+        for name, *_ in _DECODER:
+            if name not in ("head_0", "G_middle_1"):
+                x = F.interpolate(x, next(rungs), mode="bilinear", align_corners=False)
+            x = self.get_submodule(name)(x, style, guides)
+        return torch.tanh(self.conv_img(F.leaky_relu(x, 0.2)))
+
+    def _begin(self, pose: Tensor, z: Tensor | None, size: tuple[int, int]) -> Tensor:
+        if self.start == "pose":
+            return self.fc(F.interpolate(pose, size, mode="nearest"))
+        if z is None:
+            z = torch.randn((len(pose), self.noises), device=pose.device)
+        x: Tensor = self.fc(z).unflatten(1, (self.channels, *_START))
+        return x if size == _START else F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+# Blocks of the decoder and their channels at full width; before the others than head_0 and G_middle_1 the size doubles.
+_DECODER = (
+    ("head_0", 512, 512),
+    ("G_middle_0", 512, 512),
+    ("G_middle_1", 512, 512),
+    ("up_0", 512, 512),
+    ("up_1", 512, 256),
+    ("up_2", 256, 128),
+    ("up_3", 128, 64),
+)
+
+
+def _ladder(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Height and width of each rung from the start to `size`: halved and rounded, at least 2.
+
+    At 256x176 these are the original's: 8x6, 16x11, 32x22 and so on.
+    """
+    height, width = size
+    halves = [2**rung for rung in range(_RUNGS, 0, -1)]
+    return [(_rounded(height / half), _rounded(width / half)) for half in halves] + [size]
+
+
+def _rounded(side: float) -> int:
+    return max(2, math.floor(side + 0.5))
+
+
+class Scagan(Method):
+    """PCT-Net with two critics of edges, then IS-Net with two critics of pictures."""
+
+    name = "scagan"
+    Settings = ScaganSettings
+    trainable: ClassVar[dict[str, tuple[str, ...]]] = {
+        "everything": ("",),
+        "frozen_encoders": (*(f"generator.{name}" for name in ("fc", "head_0", "G_", "up_", "conv_img")), "critic_"),
+        "decoder": tuple(f"generator.{name}" for name in ("fc", "head_0", "G_", "up_", "conv_img")),
+    }
+    bound = ("content", "encoder_norm", "compat", "sigma_px")
+    reads = frozenset({"edges"})
+
+    def __init__(self, settings: ScaganSettings) -> None:
+        super().__init__(settings)
+        width, contents = settings.width, _CONTENTS[settings.content]
+        self.generator = Generator(
+            width=width,
+            start=settings.start,
+            contents=contents,
+            has_prior=settings.has_prior,
+            block=settings.block,
+            encoder_norm=settings.encoder_norm,
+        )
+        self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=width)
+        self.critic_texture = ResidualDiscriminator(6, width=width)
+        if settings.has_prior:
+            self.prior_critic_pose = ResidualDiscriminator(contents + len(JOINTS), width=width)
+            self.prior_critic_source = ResidualDiscriminator(2 * contents, width=width)
+        self._likeness = Likeness(settings.trunk(settings.loss_vgg), settings.vgg19_weights)
+        _initialise(self.generator, settings.first_weights)
+        self.phases = self._phases()
+
+    def let_learn(self, choice: str) -> None:
+        """Freeze every parameter that `trainable[choice]` does not name; a PCT-Net at rest has no phase."""
+        super().let_learn(choice)
+        self.phases = self._phases()
+
+    def _phases(self) -> tuple[Phase, ...]:
+        share = self.settings.prior_share
+        learns = self.settings.has_prior and self.learning_parameters(self.generator.edge_generator)
+        return (Phase(_PRIOR, share), Phase(_PICTURE, 1 - share)) if learns else (Phase(_PICTURE),)
+
+    def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        """Adam (0.5, 0.999) for each network of the phase that learns."""
+        if phase == _PRIOR:
+            networks = {"generator": self.generator.edge_generator}
+            networks |= {"source": self.prior_critic_source, "pose": self.prior_critic_pose}
+            rate = self.settings.prior_rate
+        else:
+            networks = {"generator": self._painter(), "texture": self.critic_texture, "pose": self.critic_pose}
+            rate = self.settings.learning_rate
+        learning = {name: self.learning_parameters(network) for name, network in networks.items()}
+        return {
+            name: torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=True)
+            for name, parameters in learning.items()
+            if parameters
+        }
+
+    def _painter(self) -> nn.Module:
+        """What of the generator is IS-Net's own."""
+        return nn.ModuleList(part for name, part in self.generator.named_children() if name != "edge_generator")
+
+    def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
+        """Generator, then the critic that knows the source, then the one that knows the pose."""
+        edge, pose, crops = self._inputs(batch)
+        if at.phase == _PRIOR:
+            fake = self.generator.transfer(edge, pose, crops)
+            critics = {"source": (self.prior_critic_source, edge), "pose": (self.prior_critic_pose, pose)}
+            terms = self._round(update, at, fake, self._content(batch.target_edges, batch.target_parsing), critics)
+            return {f"prior_{name}": term for name, term in terms.items()}
+        fake = self.generator.paint(batch.source, self._guide(edge, pose, crops), pose)
+        critics = {"texture": (self.critic_texture, batch.source), "pose": (self.critic_pose, pose)}
+        return self._round(update, at, fake, batch.target, critics)
+
+    def _round(
+        self, update: Update, at: Moment, fake: Tensor, real: Tensor, critics: Mapping[str, tuple[nn.Module, Tensor]]
+    ) -> dict[str, Tensor]:
+        """One step of a generator and of its critics, each of which sees a condition beside what it judges."""
+        weights = self.settings
+        contextual = weights.contextual if at.phase == _PICTURE else 0.0
+        terms = {"l1": weights.l1 * F.l1_loss(fake, real)}
+        terms |= self._likeness.terms(fake, real, perceptual=weights.perceptual, contextual=contextual)
+        is_judged = at.progress >= weights.critics_after
+        if is_judged:
+            verdicts = [self._realness(critic(torch.cat([fake, seen], 1)), True) for critic, seen in critics.values()]
+            terms["gan"] = weights.gan * torch.stack(verdicts).mean()
+        update("generator", torch.stack(list(terms.values())).sum())
+        for name, (critic, seen) in critics.items() if is_judged else ():
+            if self.learning_parameters(critic):
+                loss = weights.gan * self._critic_loss(critic, real, fake.detach(), seen)
+                update(name, loss)
+                terms[f"critic_{name}"] = loss
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _realness(self, scores: Tensor, is_real: bool) -> Tensor:
+        return ADVERSARIAL[self.settings.adversarial](scores, is_real=is_real)
+
+    def _critic_loss(self, critic: nn.Module, real: Tensor, fake: Tensor, seen: Tensor) -> Tensor:
+        """Half the sum of both terms; real and fake go through as one batch, which no norm mixes."""
+        on_real, on_fake = critic(torch.cat([torch.cat([real, fake]), torch.cat([seen, seen])], dim=1)).chunk(2)
+        return (self._realness(on_real, True) + self._realness(on_fake, False)) / 2
+
+    def draw(self, batch: Batch) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] for a batch of the network's size; of the target only its joints are read."""
+        edge, pose, crops = self._inputs(batch)
+        return self.generator.paint(batch.source, self._guide(edge, pose, crops), pose, self._noise(pose))
+
+    @torch.no_grad()
+    def predict_content(self, batch: Batch) -> Tensor:
+        """(B, G, H, W) in [-1, 1]: what guides the picture, at the network's size, in eval mode."""
+        was_training = self.training
+        content = self.eval()._guide(*self._inputs(batch.scaled(self.settings.scale)))
+        self.train(was_training)
+        return content
+
+    @torch.no_grad()
+    def _guide(self, edge: Tensor, pose: Tensor, crops: Tensor) -> Tensor:
+        """What PCT-Net predicts, its weights at rest: its running statistics rest too, or move on as the original's."""
+        if not self.settings.has_prior:
+            return edge
+        network = self.generator.edge_generator
+        was_training = network.training
+        network.train(was_training and self.settings.compat == "original")
+        content = self.generator.transfer(edge, pose, crops)
+        network.train(was_training)
+        return content
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The source's content, the target's pose maps, and the joint-wise crops."""
+        content = self._content(batch.source_edges, batch.source_parsing)
+        pose = pose_maps(batch.target_joints, batch.size, sigma_px=self.settings.sigma_px * batch.scale)
+        if not self.settings.has_prior:
+            return content, pose, content[:, :0]
+        crop = crop_joints_as_original if self.settings.compat == "original" else crop_joints
+        radius_px = max(1, round(self.settings.crop_radius_px * batch.scale))
+        return content, pose, crop(content, batch.source_joints, batch.target_joints, radius_px=radius_px)
+
+    def _content(self, edges_B1HW: Tensor | None, parsing_BHW: Tensor) -> Tensor:
+        if self.settings.content == "parsing":
+            return 2 * one_hot(parsing_BHW) - 1
+        if edges_B1HW is None:
+            raise SettingsError("scagan: the batch has no edges; read the pack with reads={'edges'}")
+        return edges_B1HW
+
+    def _noise(self, like: Tensor) -> Tensor | None:
+        """(B, 256 x width) noise to draw with, the same for everybody; None where there is none."""
+        if self.settings.start != "noise":
+            return None
+        if self.settings.drawn_noise == "zero":
+            return like.new_zeros((len(like), self.generator.noises))
+        dice = torch.Generator().manual_seed(0)
+        return torch.randn((1, self.generator.noises), generator=dice).to(like).expand(len(like), -1)
+
+
+def _initialise(generator: Generator, kind: str) -> None:
+    """First weights of the generator; the critics keep PyTorch's.
+
+    `original`: N(0, 0.02), those of norms N(1, 0.02), biases PyTorch's. At a small width hardly anything of the source
+    then reaches the style map. `kaiming` keeps the variance from layer to layer, and the picture begins near grey;
+    source, edges and pose begin with about the same say in it, though pose maps are nearly empty.
+    """
+    for name, module in generator.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            if kind == "original" or name.endswith(("mlp_gamma", "conv_img")):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if kind == "kaiming":
+                module.weight.data *= _say(name)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+
+def _say(name: str) -> float:
+    """How much louder than by its variance a layer of a modulation begins."""
+    if ".norm_p" in name and ".mlp_shared" in name:
+        return 4.0
+    return 0.3 if ".norm_s" in name and name.endswith(".mlp_beta") else 1.0
