@@ -64,7 +64,7 @@ class DomainFacts:
 
 @dataclass(frozen=True)
 class Grid:
-    """A sheet of generated pictures: `grids` (rows source, target pose, target, generated), `failures` or `exchanges`."""
+    """A sheet of generated pictures: `grids` or `failures` (source, target pose, target, generated), or `exchanges`."""
 
     kind: str
     method: str

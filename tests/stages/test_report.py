@@ -348,6 +348,7 @@ def test_the_tables_are_there_as_markdown(compared):
 def test_the_drawing_has_every_stage_of_the_dag():
     stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     assert [name for column in flow.COLUMNS for name in column] == list(stages)
+    assert "pseudo_labels" not in flow.draw_flow([], without={"pseudo_labels"})
 
 
 def test_the_drawing_says_what_was_kept():
@@ -356,14 +357,14 @@ def test_the_drawing_says_what_was_kept():
     assert "crop: 10 s, 90% of its items were kept from before" in drawn
     assert "pack: 20 s<" in drawn
     assert "ingest: has not run" in drawn
-    # 80 px are the longest stage's; a tenth of the crop's half was computed.
+    # 90 px are the longest stage's; a tenth of the crop's half was computed.
     assert re.findall(r'class="done"[^>]* width="([0-9.]+)"', drawn) == [
         "0.0",
         "0.0",
-        "4.0",
+        "4.5",
         *["0.0"] * 4,
-        "80.0",
-        *["0.0"] * 5,
+        "90.0",
+        *["0.0"] * 6,
     ]
 
 
