@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -48,9 +48,26 @@ class Photograph:
         return tuple(int(label) for label in np.flatnonzero(shares >= _SHOWN_SHARE))
 
 
-def read_photographs(paths: Iterable[Path], recipe: Recipe) -> dict[Path, Photograph]:
-    """The photograph of every path, each file read once; UserError names the file that does not do and the remedy."""
-    looker = Looker(recipe)
+class PictureFile(Protocol):
+    """A path, or what has a name and bytes as a path does."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+
+
+File = TypeVar("File", bound=PictureFile)
+
+
+def read_photographs(paths: Iterable[File], recipe: Recipe, looker: Looker | None = None) -> dict[File, Photograph]:
+    """The photograph of every path, each file read once; UserError names the file that does not do and the remedy.
+
+    A `looker` of the same recipe that is at hand spares the loading of its networks.
+    """
+    looker = looker or Looker(recipe)
     cut = {path: _crop(path, _open(path, recipe), looker) for path in dict.fromkeys(paths)}
     photographs = {}
     seen = looker.see([image for image, _ in cut.values()])
@@ -102,7 +119,7 @@ def _steady_boxes(boxes: Sequence[Box]) -> list[Box]:
     return [(float(x - half[0]), float(y - half[1]), float(x + half[0]), float(y + half[1])) for x, y in steady]
 
 
-def _open(path: Path, recipe: Recipe) -> Bytes:
+def _open(path: PictureFile, recipe: Recipe) -> Bytes:
     try:
         return check_picture(path.read_bytes(), min_size_px=recipe.min_size_px, max_pixels=recipe.max_pixels)
     except FileNotFoundError:
@@ -113,7 +130,7 @@ def _open(path: Path, recipe: Recipe) -> Bytes:
         raise UserError(f"{path}: {bad}; give another picture") from bad
 
 
-def _crop(path: Path, picture: Bytes, looker: Looker) -> tuple[Bytes, int]:
+def _crop(path: PictureFile, picture: Bytes, looker: Looker) -> tuple[Bytes, int]:
     try:
         move, others = looker.cut(picture)
     except BadItem as bad:
@@ -121,7 +138,7 @@ def _crop(path: Path, picture: Bytes, looker: Looker) -> tuple[Bytes, int]:
     return move.picture(picture), others
 
 
-def _check(path: Path, photograph: Photograph, recipe: Recipe) -> None:
+def _check(path: PictureFile, photograph: Photograph, recipe: Recipe) -> None:
     there = is_present(photograph.joints)
     if recipe.finding.sure(photograph.joints).sum() < recipe.min_joints:
         least = f"{recipe.min_joints} are the least"

@@ -24,7 +24,7 @@ _FORMATS: dict[str, tuple[str, dict[str, int | bool]]] = {
     ".jpeg": ("JPEG", {"quality": 95}),
     ".webp": ("WEBP", {"lossless": True}),
 }
-_CROPS = ("person", "pad", "resize", "columns")
+CROPS = ("person", "pad", "resize", "columns")
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
@@ -41,7 +41,7 @@ def add_crop_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--crop",
-        choices=_CROPS,
+        choices=CROPS,
         help="how pictures get the network's size: cut around the person, pad, resize, or 40..215 of 256x256; "
         "default: as they are if they have it, else person",
     )

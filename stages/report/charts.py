@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from markupsafe import Markup
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 Points = Sequence[tuple[float, float]]
 
@@ -102,3 +104,21 @@ def _smooth(points: Points) -> list[tuple[float, float]]:
         near = [y for _, y in points[max(0, index - reach) : index + reach + 1]]
         out.append((x, sum(near) / len(near)))
     return out
+
+
+def histogram(values: NDArray[np.float64], low: float, high: float, ticks: Sequence[str], *, bins: int = 20) -> Markup:
+    """Bars of how many values lie where between `low` and `high`, the ends holding what is beyond."""
+    counts, _ = np.histogram(np.clip(values, low, high), bins, (low, high))
+    most, floor = max(int(counts.max()), 1), _HEIGHT - _BOTTOM
+    step = _WIDTH / bins
+    parts = [f'<line class="grid" x1="0" x2="{_WIDTH}" y1="{floor}" y2="{floor}"/>']
+    for index, count in enumerate(counts):
+        tall = (floor - _TOP) * int(count) / most
+        if count:
+            shape = f'x="{index * step + 1:.1f}" y="{floor - tall:.1f}" width="{step - 2:.1f}" height="{tall:.1f}"'
+            parts.append(f'<rect class="s0" {shape}><title>{count}</title></rect>')
+    for index, tick in enumerate(ticks):
+        x = _WIDTH * index / (len(ticks) - 1)
+        anchor = "start" if index == 0 else "end" if index == len(ticks) - 1 else "middle"
+        parts.append(f'<text x="{x:.0f}" y="{_HEIGHT - 5}" text-anchor="{anchor}">{escape(tick)}</text>')
+    return Markup(f'<svg class="curve" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>')

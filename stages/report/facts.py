@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import platform
 import subprocess
@@ -19,17 +18,13 @@ from pipeline import quarantine
 from pipeline.params import Params
 from stages import artifacts
 from stages.report import charts
+from stages.report.flow import draw_flow
+from stages.report.pairs import Board, read_board
+from stages.report.poses import Poses, read_poses
+from stages.report.scores import Contest, ScoreTable, make_contests, make_tables
 
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
-BASELINES = ("copy_source", "nearest_pose", "mean_person", "oracle")
-SMALLER_IS_BETTER = (
-    *("l1", "l1_mask", "joint_error_px", "lpips", "lpips_hed", "cx_gs", "cx_gt"),
-    *("fid", "kid", "fd_lite0", "kd_lite0"),
-)
-# What a reader looks at first; the rest follows in its own order.
-FIRST = ("ssim_mask", "joint_error_px", "pckh", "likeness_lite0", "ssim", "parsing_miou")
 LIBRARIES = ("torch", "torchvision", "openpifpaf", "segmentation-models-pytorch", "numpy", "pillow", "h5py", "dvc")
-_MINUS = "_minus_"
 _MOST_ROWS = 100
 
 
@@ -44,6 +39,7 @@ class DomainFacts:
     set_aside: list[tuple[str, str, str]]
     reasons: list[tuple[str, int]]
     sheets: list[tuple[str, Path]]
+    poses: Poses | None = None
 
     @property
     def pictures(self) -> int:
@@ -67,41 +63,8 @@ class DomainFacts:
 
 
 @dataclass(frozen=True)
-class Gain:
-    """The difference to a rival, pair by pair; `better` or `worse` where its interval leaves 0 out, else `even`."""
-
-    rival: str
-    row: dict[str, Any]
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One metric of one method; `sketch` is its interval on the axis that the column shares."""
-
-    row: dict[str, Any]
-    best: bool
-    sketch: Markup
-    gains: list[Gain]
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """Methods by metrics, for one domain under one protocol."""
-
-    domain: str
-    protocol: str
-    split: str
-    pairs: int
-    resampled: str
-    metrics: list[str]
-    rows: list[tuple[str, dict[str, Cell]]]
-    notes: list[str]
-
-
-@dataclass(frozen=True)
 class Grid:
-    """A sheet of generated pictures: `grids` (rows source, target pose, target, generated) or `exchanges`."""
+    """A sheet of generated pictures: `grids` or `failures` (source, target pose, target, generated), or `exchanges`."""
 
     kind: str
     method: str
@@ -125,10 +88,13 @@ class Facts:
 
     domains: list[DomainFacts]
     methods: list[str]
+    boards: list[Board]
     grids: list[Grid]
     tables: list[ScoreTable]
+    contests: list[Contest]
     curves: list[Curves]
     durations: list[dict[str, Any]]
+    flow: Markup
     parameters: dict[str, dict[str, dict[str, Any]]]
     machine: str
     versions: dict[str, str]
@@ -140,18 +106,24 @@ def gather(params: Params) -> Facts:
     """The facts of the project in the current folder."""
     path = artifacts.DATA / "results" / "results.json"
     results = json.loads(path.read_text()) if path.is_file() else {}
+    rows = results.get("rows", [])
+    durations = read_durations(Path("runs.jsonl"))
+    boards = [read_board(domain, list(params.methods)) for domain in params.domains]
     return Facts(
         domains=[_domain(name, params, results.get("domains", {}).get(name, {})) for name in params.domains],
         methods=list(params.methods),
+        boards=[board for board in boards if board],
         grids=_grids(params),
-        tables=make_tables(results.get("rows", [])),
+        tables=make_tables(rows),
+        contests=make_contests(rows),
         curves=[
             found
             for phase in ("pretrain", "finetune")
             for method in params.methods
             if (found := read_curves(artifacts.curves(phase, method), phase, method)).charts
         ],
-        durations=read_durations(Path("runs.jsonl")),
+        durations=durations,
+        flow=draw_flow(durations, without=_unused(params)),
         parameters=_parameters(params),
         machine=_machine(),
         versions=_versions(),
@@ -162,15 +134,23 @@ def gather(params: Params) -> Facts:
 
 def _domain(name: str, params: Params, counts: dict[str, Any]) -> DomainFacts:
     set_aside = []
-    # Where no listed method reads pseudo labels there is nothing to show of them.
-    stages = [stage for stage in DATA_STAGES if stage != "pseudo_labels" or "spt" in params.methods]
+    if "stages" in counts:
+        passed = counts["stages"]
+        counts = counts | {"stages": {stage: passed[stage] for stage in DATA_STAGES if stage in passed}}
+    stages = [stage for stage in DATA_STAGES if stage not in _unused(params)]
     for stage in stages:
         path = artifacts.artifact(stage, name, "quarantine.csv")
         set_aside += [(stage, item, reason) for item, reason in (quarantine.read(path) if path.is_file() else ())]
     reasons = Counter(f"{stage}: {reason}" for stage, _, reason in set_aside).most_common(8)
     sheets = [(stage, path) for stage in stages if (path := artifacts.sheet(stage, name)).is_file()]
     domain = params.domain(name)
-    return DomainFacts(name, domain.ingest.source, domain.raw, counts, set_aside, reasons, sheets)
+    poses = read_poses(name, domain.crop.width, domain.crop.height)
+    return DomainFacts(name, domain.ingest.source, domain.raw, counts, set_aside, reasons, sheets, poses)
+
+
+def _unused(params: Params) -> set[str]:
+    """Stages that have nothing to do: no listed method reads pseudo labels."""
+    return set() if "spt" in params.methods else {"pseudo_labels"}
 
 
 def _grids(params: Params) -> list[Grid]:
@@ -178,70 +158,9 @@ def _grids(params: Params) -> list[Grid]:
         Grid(kind, method, domain, artifacts.artifact("evaluate", method, f"{kind}/{domain}.png"))
         for domain in params.domains
         for method in params.methods
-        for kind in ("grids", "exchanges")
+        for kind in ("grids", "failures", "exchanges")
     ]
     return [grid for grid in grids if grid.path.is_file()]
-
-
-def make_tables(rows: list[dict[str, Any]]) -> list[ScoreTable]:
-    """One table per domain, protocol and split, in the order of their first row; methods first, then baselines."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        if _is_number(row["value"]):
-            groups[row["domain"], row["protocol"], row["split"]].append(row)
-    return [_table(key, group) for key, group in groups.items()]
-
-
-def _table(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> ScoreTable:
-    gains: dict[tuple[str, str], list[Gain]] = defaultdict(list)
-    for row in rows:
-        metric, minus, rival = row["metric"].partition(_MINUS)
-        if minus:
-            gains[row["method"], metric].append(Gain(rival, row, _verdict(row, metric)))
-    plain = [row for row in rows if _MINUS not in row["metric"]]
-    metrics = sorted(dict.fromkeys(row["metric"] for row in plain), key=_place)
-    methods = sorted(dict.fromkeys(row["method"] for row in plain), key=lambda method: method in BASELINES)
-    columns = {metric: _column([row for row in plain if row["metric"] == metric], gains) for metric in metrics}
-    cells = [(name, {key: column[name] for key, column in columns.items() if name in column}) for name in methods]
-    unit = next((row["resampled"] for row in rows if row.get("resampled")), "persons")
-    notes = list(dict.fromkeys(row["note"] for row in plain if row.get("note")))
-    return ScoreTable(*key, max(row["pairs"] for row in rows), unit, metrics, cells, notes)
-
-
-def _place(metric: str) -> int:
-    return FIRST.index(metric) if metric in FIRST else len(FIRST)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def has_interval(row: dict[str, Any]) -> bool:
-    """Whether the row has one; scores of a whole set have none."""
-    return _is_number(row.get("low")) and _is_number(row.get("high"))
-
-
-def _column(rows: list[dict[str, Any]], gains: dict[tuple[str, str], list[Gain]]) -> dict[str, Cell]:
-    metric = rows[0]["metric"]
-    ends = [row[key] for row in rows if has_interval(row) for key in ("low", "high")]
-    rivals = [row["value"] for row in rows if row["method"] != "oracle"]
-    best = min(rivals, default=None) if metric in SMALLER_IS_BETTER else max(rivals, default=None)
-    column = {}
-    for row in rows:
-        sketch = Markup("")
-        if has_interval(row):
-            sketch = charts.whisker(row["value"], row["low"], row["high"], start=min(ends), end=max(ends))
-        is_best = len(rivals) > 1 and row["value"] == best
-        column[row["method"]] = Cell(row, is_best, sketch, gains.get((row["method"], metric), []))
-    return column
-
-
-def _verdict(gain: dict[str, Any], metric: str) -> str:
-    if not has_interval(gain):
-        return "even"
-    if gain["low"] <= 0 <= gain["high"]:
-        return "even"
-    return "better" if (gain["low"] > 0) != (metric in SMALLER_IS_BETTER) else "worse"
 
 
 def read_curves(folder: Path, phase: str, method: str) -> Curves:

@@ -58,3 +58,11 @@ def spoken(name: str) -> str:
     if name.endswith("_scratch"):
         return f"{spoken(name.removesuffix('_scratch'))} from random weights"
     return WORDS.get(name, name.replace("_", " "))
+
+
+_BRIEF = {"ssim_mask": "SSIM", "joint_error_px": "px off", "likeness_lite0": "likeness"}
+
+
+def brief(name: str) -> str:
+    """The name of a score where there is little room."""
+    return _BRIEF.get(name, spoken(name))

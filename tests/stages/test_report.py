@@ -6,16 +6,20 @@ from html import escape
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from dvclive import Live
 from PIL import Image
+from ruamel.yaml import YAML
 
 from pipeline import params as params_module
 from pipeline import quarantine
 from pipeline.imports import ROOT
+from pipeline.people import skeleton
 from pipeline.run import Job
 from stages import artifacts, report, sheets
-from stages.report import charts, facts
+from stages.report import charts, facts, flow, pairs, poses, scores
+from tests.stages import finished
 
 EVIL = """a"><script>alert('x')</script><img src=http://bad onerror=x>.png"""
 
@@ -95,6 +99,8 @@ class _Reader(HTMLParser):
         self.text += " " if tag in ("td", "th", "p", "dd", "h3") else ""
         self.links += [value for name, value in attributes if name in ("src", "href", "srcset", "action", "data")]
         assert not [name for name, _ in attributes if name.startswith("on")]
+        if tag == "path":
+            return
         if tag not in ("meta", "input", "img", "link", "br"):
             self.open.append(tag)
 
@@ -105,13 +111,14 @@ class _Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data if "style" not in self.open else ""
+        self.text += data if not {"style", "script"} & {*self.open} else ""
 
 
 def test_the_page_is_self_contained_and_names_are_escaped(job):
     page = _page(job)
     read = _Reader(page)
-    assert not {"script", "iframe", "link", "object", "embed"} & set(read.tags)
+    assert not {"iframe", "link", "object", "embed"} & set(read.tags)
+    assert read.tags.count("script") == 1
     assert all(link.startswith(("data:image/", "#")) for link in read.links)
     assert not re.search(r"url\(|@import", page)
     assert EVIL not in page
@@ -164,7 +171,7 @@ def test_a_page_that_would_be_too_large_gets_smaller_pictures(job, monkeypatch):
 
 
 def test_tables_put_methods_first_and_mark_the_best():
-    (table,) = facts.make_tables([row for row in ROWS if row["metric"] in ("ssim_mask", "l1")])
+    (table,) = scores.make_tables([row for row in ROWS if row["metric"] in ("ssim_mask", "l1")])
     assert [name for name, _ in table.rows] == ["adgan", "adgan_pretrained", "copy_source", "oracle"]
     assert table.metrics == ["ssim_mask", "l1"]
     best = [(name, metric) for name, cells in table.rows for metric, cell in cells.items() if cell.best]
@@ -177,19 +184,19 @@ def test_tables_put_methods_first_and_mark_the_best():
 )
 def test_a_gain_is_judged_by_its_interval(metric, gain, verdict):
     rows = [_row("adgan", metric, 0.5), _row("adgan", f"{metric}_minus_copy_source", gain)]
-    (table,) = facts.make_tables(rows)
-    assert table.rows[0][1][metric].gains == [facts.Gain("copy_source", rows[1], verdict)]
+    (table,) = scores.make_tables(rows)
+    assert table.rows[0][1][metric].gains == [scores.Gain("copy_source", rows[1], verdict)]
 
 
 def test_an_undefined_score_is_left_out():
-    (table,) = facts.make_tables(ROWS)
+    (table,) = scores.make_tables(ROWS)
     assert "undefined" not in table.metrics
-    assert facts.make_tables([_row("adgan", "ssim", float("nan"))]) == []
+    assert scores.make_tables([_row("adgan", "ssim", float("nan"))]) == []
 
 
 def test_protocols_domains_and_splits_never_share_a_table():
     rows = [_row("adgan", "ssim", 0.5, **change) for change in ({}, {"protocol": "padded"}, {"split": "val"})]
-    tables = facts.make_tables([*rows, _row("adgan", "ssim", 0.5, domain="target")])
+    tables = scores.make_tables([*rows, _row("adgan", "ssim", 0.5, domain="target")])
     assert len({(table.domain, table.protocol, table.split) for table in tables}) == len(tables) == 4
 
 
@@ -245,3 +252,134 @@ def test_only_the_last_run_of_a_stage_counts(job):
     records = facts.read_durations(job.cache.parent / "runs.jsonl")
     assert [(record["stage"], record["seconds"]) for record in records] == [("crop", 3), ("pretrain", 600)]
     assert records[1]["share"] == 1
+
+
+@pytest.fixture
+def compared(empty):
+    """A project in which two methods were evaluated."""
+    finished.finish(["adgan", "pg2"])
+    empty.params.methods["pg2"] = {}
+    return empty
+
+
+def test_pairs_are_chosen_by_rule():
+    table = pd.DataFrame(
+        {
+            "method": ["adgan"] * 5 + ["pg2"] * 5,
+            "from": list("abcde") * 2,
+            "to": list("vwxyz") * 2,
+            "ssim_mask": [0.5, 0.9, 0.1, 0.6, 0.7, 0.2, 0.3, float("nan"), 0.8, 0.1],
+        }
+    )
+    assert pairs.choose_pairs(table, ["adgan", "pg2"]) == {
+        ("b", "w"): {"best": ["adgan"], "median": ["pg2"]},
+        ("d", "y"): {"best": ["pg2"], "median": ["adgan"]},
+        ("c", "x"): {"worst": ["adgan"]},
+        ("e", "z"): {"worst": ["pg2"]},
+        ("a", "v"): {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({}, "evenly spread"),
+        ({"best": ["adgan"]}, "best of ADGAN"),
+        ({"best": ["adgan", "pg2"], "worst": ["spt"]}, "best of ADGAN and PG2, worst of SPT"),
+        ({"worst": ["adgan", "pg2", "spt"]}, "worst of ADGAN, PG2 and SPT"),
+    ],
+)
+def test_a_rule_is_said_in_words(places, said):
+    assert pairs.Pair("a", "b", places, {}).rule == said
+
+
+def test_a_board_shows_the_pictures_of_its_pairs(compared):
+    board = pairs.read_board("target", ["adgan", "pg2"])
+    best = next(pair for pair in board.pairs if "pg2" in pair.places.get("best", ()))
+    assert (best.source, best.target) == finished.PAIRS[-1]
+    assert board.source(best).getpixel((0, 0)) == finished.colour_of("target", "anna_4")
+    assert board.target(best).getpixel((0, 0)) == finished.colour_of("target", "anna_3")
+    assert board.result(best, "pg2").getpixel((0, 0)) == finished.colour_drawn(1, len(finished.PAIRS) - 1)
+    assert best.scores["pg2"] == pytest.approx({"ssim_mask": 0.58, "joint_error_px": 3.25})
+    assert pairs.read_board("source", ["spt"]) is None
+
+
+def test_without_test_pairs_there_is_no_board(compared):
+    for method in ("adgan", "pg2"):
+        artifacts.write_table(artifacts.artifact("evaluate", method, "pairs.parquet"), pd.DataFrame())
+    assert pairs.read_board("source", ["adgan", "pg2"]) is None
+    assert "Pair by pair" not in _page(compared)
+
+
+def test_the_page_shows_pairs_with_their_rule_and_scores(compared):
+    text = " ".join(_Reader(_page(compared)).text.split())
+    assert "best of ADGAN and PG2 anna_4 → anna_3" in text
+    assert "ADGANSSIM 0.680px off 3.250" in text
+    assert "+0.100 +0.080 to +0.120" in text
+
+
+def test_every_method_stands_against_every_other(compared):
+    (contest, _) = facts.gather(compared.params).contests
+    assert (contest.domain, contest.metric, contest.methods) == ("source", "ssim_mask", ["adgan", "pg2"])
+    assert contest.gains["adgan"]["pg2"].verdict == "better"
+    assert contest.gains["pg2"]["adgan"].row["value"] == pytest.approx(-0.1)
+    assert contest.wins == {"adgan": 1, "pg2": 0}
+    (cell,) = (cells["ssim_mask"] for name, cells in facts.gather(compared.params).tables[0].rows if name == "adgan")
+    assert cell.gains == []
+
+
+def test_where_less_is_better_the_smallest_comes_first():
+    rows = [_row("adgan", "l1", 0.2), _row("pg2", "l1", 0.1)]
+    rows += [_row("adgan", "l1_minus_pg2", 0.1), _row("pg2", "l1_minus_adgan", -0.1)]
+    (contest,) = scores.make_contests(rows)
+    assert contest.methods == ["pg2", "adgan"]
+    assert contest.gains["pg2"]["adgan"].verdict == "better"
+
+
+def test_the_tables_are_there_as_markdown(compared):
+    finished.finish(["adgan", "a|b"])
+    report.run(compared)
+    text = (artifacts.DATA / "report" / "tables.md").read_text()
+    assert "| method | SSIM in the person's mask |\n|---|---|\n| ADGAN | **0.600** (0.500 to 0.700) |\n" in text
+    assert "| minus | ADGAN | a\\|b |\n|---|---|---|\n| ADGAN |  | **+0.100** (+0.080 to +0.120) |\n" in text
+    assert "\n\n\n" not in text
+
+
+def test_the_drawing_has_every_stage_of_the_dag():
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert [name for column in flow.COLUMNS for name in column] == list(stages)
+    assert "pseudo_labels" not in flow.draw_flow([], without={"pseudo_labels"})
+
+
+def test_the_drawing_says_what_was_kept():
+    runs = [{"stage": "crop", "item": item, "seconds": 5, "items": 10, "computed": 1} for item in "ab"]
+    drawn = flow.draw_flow([*runs, {"stage": "pack", "item": "a", "seconds": 20, "computed": 3}])
+    assert "crop: 10 s, 90% of its items were kept from before" in drawn
+    assert "pack: 20 s<" in drawn
+    assert "ingest: has not run" in drawn
+    # 90 px are the longest stage's; a tenth of the crop's half was computed.
+    assert re.findall(r'class="done"[^>]* width="([0-9.]+)"', drawn) == [
+        "0.0",
+        "0.0",
+        "4.5",
+        *["0.0"] * 4,
+        "90.0",
+        *["0.0"] * 6,
+    ]
+
+
+def test_which_way_people_face():
+    back = finished.standing()
+    back[:, 0] = finished.SIZE[0] - back[:, 0]
+    lost = finished.standing()
+    lost[2] = skeleton.MISSING
+    found = poses.turns(np.stack([finished.standing(), back, lost]))
+    # Shoulders 16 px apart, the torso 20 px long.
+    assert found == pytest.approx([0.8, -0.8])
+    assert poses.heights(np.stack([finished.standing()])) == pytest.approx([55])
+
+
+def test_a_histogram_counts():
+    drawn = charts.histogram(np.array([-5, 0.1, 0.12, 0.99, 1.0]), 0, 1, ("0", "1"), bins=4)
+    assert re.findall(r"<title>(\d)</title>", drawn) == ["3", "2"]
+    assert re.findall(r'height="([0-9.]+)"', drawn) == ["120.0", "80.0"]

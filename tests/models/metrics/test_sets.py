@@ -23,6 +23,13 @@ def test_frechet_distance_is_that_of_two_gaussians(sets):
     assert frechet_distance(sets[0], sets[0]) == pytest.approx(0, abs=1e-6)
 
 
+def test_frechet_distance_of_fewer_pictures_than_features_is_no_less_than_nothing():
+    dice = np.random.default_rng(0)
+    few = Seen(torch.tensor(dice.normal(0, 3, (40, 500))), torch.zeros(40, 4))
+    assert frechet_distance(few, few) == pytest.approx(0, abs=1e-8)
+    assert frechet_distance(few, Seen(few.features + 1, few.logits)) == pytest.approx(500)
+
+
 def test_kernel_distance_is_the_unbiased_discrepancy(sets):
     one, other = sets[0].features.numpy()[:150], sets[1].features.numpy()
     kernel = lambda x, y: (x @ y.T / 12 + 1) ** 3  # noqa: E731
