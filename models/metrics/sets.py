@@ -50,7 +50,7 @@ def frechet_distance(generated: Seen, real: Seen) -> float:
     """Frechet distance of two Gaussians fitted to the features (Heusel et al. 2017); NaN below two pictures.
 
     The trace of the root of both covariances' product is the nuclear norm of the product of the centred features. With
-    fewer pictures than features, where libraries take roots of a singular matrix and get distances below 0, it is exact.
+    fewer pictures than features, where the root of a singular matrix can end in a distance below 0, it is exact.
     """
     if min(len(generated), len(real)) < 2:
         return float("nan")
