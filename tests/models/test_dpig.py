@@ -42,6 +42,7 @@ class TestDpig(MethodContract):
         return float((image - batch.source).abs().mean())
 
 
+@pytest.mark.slow
 class TestDpigOfDeepFashion(MethodContract):
     name = "dpig"
     tiny: ClassVar = TestDpig.tiny | {"layout": "deepfashion", "mask": "limbs", "compat": "original"}
@@ -49,6 +50,7 @@ class TestDpigOfDeepFashion(MethodContract):
     distance = TestDpig.distance
 
 
+@pytest.mark.slow
 class TestDpigAsVae(MethodContract):
     name = "dpig"
     tiny: ClassVar = TestDpig.tiny | {"sampling": "vae", "regions": "whole", "kl": 0.001}

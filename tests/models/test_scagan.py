@@ -157,10 +157,9 @@ def test_is_net_is_the_published_one():
 
 @torch.no_grad()
 def test_is_net_without_noise_is_the_published_one_and_sees_every_input():
-    network, inputs = tried(Generator(width=0.05, start="pose")), given_inputs(64, 44, batch=2)
+    network, inputs = tried(Generator(width=0.05, start="pose", size=(64, 44))), given_inputs(64, 44, batch=2)
     sizes = [(2, 2), (4, 3), (4, 3), (8, 6), (16, 11), (32, 22), (64, 44)]
     inputs["source"] = given_inputs(128, 88, batch=2)["source"]  # whose style map has the size of the start times two
-    network.size = (64, 44)
     content, picture = network(**inputs)
     assert worst(picture, painted(network.state_dict(), inputs["source"], content, inputs["pose"], sizes=sizes)) < 1e-9
     for name in inputs:
