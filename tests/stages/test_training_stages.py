@@ -31,6 +31,9 @@ def project(tmp_path_factory):
             "domains.target.keypoints.max_quarantined": 0.9,
         }
     )
+    # The stages look as the instruments of `evaluate` do, so that these find in a target what is packed of it.
+    for domain in ("source", "target"):
+        project.change(**{f"domains.{domain}.keypoints.edges_px": [256], f"domains.{domain}.parsing.flip_test": False})
     project.run(*(f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES))
     project.run("pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
     return project
@@ -64,15 +67,16 @@ def test_every_row_has_protocol_and_interval(project):
 
 
 def test_the_target_itself_scores_as_well_as_can_be(project):
-    """The instruments may look otherwise than the stages did: what they find in the target again is nearly the pack's."""
-    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv")).query("protocol == 'plain'")
-    value = {(row.method, row.domain, row.metric): row.value for row in rows.itertuples()}
+    rows = pd.read_csv(project.path("evaluate", "adgan", "rows.csv")).query(
+        "method == 'oracle' and protocol == 'plain'"
+    )
+    value = {(row.domain, row.metric): row.value for row in rows.itertuples()}
     for domain in ("source", "target"):
-        assert value["oracle", domain, "ssim"] == pytest.approx(1)
-        assert value["oracle", domain, "l1"] == 0
-        assert value["oracle", domain, "likeness_lite0"] == pytest.approx(1)
-        assert value["oracle", domain, "joint_error_px"] < value["copy_source", domain, "joint_error_px"] / 2
-        assert value["oracle", domain, "parsing_miou"] > max(0.8, value["copy_source", domain, "parsing_miou"])
+        assert value[domain, "ssim"] == pytest.approx(1)
+        assert value[domain, "l1"] == 0
+        assert value[domain, "joint_error_px"] < 0.02  # packed joints are rounded, and so are these
+        assert value[domain, "parsing_miou"] == pytest.approx(1)
+        assert value[domain, "likeness_lite0"] == pytest.approx(1)
 
 
 def test_every_pair_is_kept_with_its_scores(project):
