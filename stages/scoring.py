@@ -149,11 +149,13 @@ def _provenance(
 ) -> dict[str, Any]:
     names = "\n".join(trial.name for trial in trials)
     height, width = trials[0].target.shape[:2]
+    rows, columns = protocol.prepared(trials[0].target).shape[:2]
     return {
         "protocol": protocol.told(),
         "pictures": len(trials),
         "left_out": len(left_out),
         "size": f"{width}x{height}",
+        "measured_size": f"{columns}x{rows}",
         "list_sha256": hashlib.sha256(names.encode()).hexdigest(),
         "networks_sha256": networks,
         "libraries": {name: version(name) for name in LIBRARIES},
@@ -163,7 +165,8 @@ def _provenance(
 def print_table(result: Result) -> None:
     """Write the scores to stdout, what was left out to stderr."""
     told = result.provenance
-    print(f"protocol {told['protocol']['name']}, {told['pictures']} pictures of {told['size']}")
+    framed = "" if told["measured_size"] == told["size"] else f", measured as {told['measured_size']}"
+    print(f"protocol {told['protocol']['name']}, {told['pictures']} pictures of {told['size']}{framed}")
     for row in result.rows:
         low, high = row.get("low"), row.get("high")
         interval = f"{low:10.4f} .. {high:.4f}" if low is not None and np.isfinite(low) else ""
