@@ -81,7 +81,9 @@ def _score_pairs(request: Request, protocol: Protocol, trials: list[Trial]) -> t
     networks: dict[str, str] = {}
     if request.people:
         seen, real = look_here(generated), look_here(targets)
-        scores = score_pairs(generated, seen, Targets(targets, real.joints, real.maps, real), protocol)
+        pairs = [(name[0], name[2]) for name in (trial.name.rpartition("___") for trial in trials)]
+        reference = Targets(targets, real.joints, real.maps, real, pairs, _persons(trials))
+        scores = score_pairs(generated, seen, reference, protocol)
         if protocol.masked:
             scores["ssim_masked"] = _masked(protocol, trials, real.joints)
     else:
@@ -122,9 +124,12 @@ def _reference(request: Request, targets: list[Bytes]) -> list[Bytes]:
     return [protocol.prepared(read_picture(path)) for path in find_pictures(request.training).values()]
 
 
+def _persons(trials: list[Trial]) -> list[str]:
+    return [person_and_pose(trial.name.rpartition("___")[2])[0] for trial in trials]
+
+
 def _rows(trials: list[Trial], scores: Scores) -> list[dict[str, Any]]:
-    persons = [person_and_pose(trial.name.rpartition("___")[2])[0] for trial in trials]
-    unit, groups = choose_groups(persons, [trial.name for trial in trials])
+    unit, groups = choose_groups(_persons(trials), [trial.name for trial in trials])
     return [
         {"metric": metric, **vars(bootstrap_mean(values, groups)), "over": unit} for metric, values in scores.items()
     ]
