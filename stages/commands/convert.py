@@ -11,12 +11,19 @@ Examples:
   posewright convert latest_net_netG.pth --out adgan.safetensors
   posewright convert data/pretrain/adgan/weights.safetensors --out latest_net_netG.pth
   posewright convert data/pretrain/adgan/weights.safetensors --out latest_net_netD_PB.pth --name adgan_d_pose
+  posewright convert latest_netG.pth --out scagan.safetensors --name scagan
 """
 
 import argparse
 from pathlib import Path
 
 from pipeline.errors import UserError
+
+# Those of `models.originals.ORIGINALS`, which is not imported for --help alone.
+NETWORKS = (
+    *("adgan", "adgan_d_pose", "adgan_d_texture", "spt_appearance"),
+    *("scagan_pct", "scagan_pct_d_pose", "scagan_pct_d_source", "scagan", "scagan_d_pose", "scagan_d_texture"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         default="adgan",
-        help="the published network: adgan (the generator; default), or to write also adgan_d_pose, adgan_d_texture",
+        metavar="NETWORK",
+        help=f"the published network, default: adgan (the generator); one of {', '.join(NETWORKS)}",
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.data import take
+from models.data import pose_maps, take
 from models.discriminators import clip_weights
 from models.dpig import (
     BACKGROUND,
@@ -246,7 +246,7 @@ def test_reconstruction_is_twenty_times_the_mean_distance(batch):
     method = build("dpig", TINY | {"twist": 0.0, "gan": 1.0, "critics_after": 0.0})
     image = method.decoder.draw(
         torch.cat([method.codes(batch)[factor] for factor in (FOREGROUND, BACKGROUND)], 1),
-        method._pose(batch.source_joints, batch.size),
+        pose_maps(batch.source_joints, batch.size, kind="disc", sigma_px=4.0) * 2 - 1,
     )
     difference = (image.detach().double() - batch.source.double()).abs().numpy()
     verdict = method.critic(image.detach()).detach().double().numpy()
