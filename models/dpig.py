@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import BottleneckUNet, ResidualPair, SameConv, fitted, scaled
-from models.data import Batch, is_present, pose_maps
+from models.data import Batch, pose_maps, scaled_size
 from models.discriminators import DcganDiscriminator, clip_weights
 from models.losses import foreground_l1, log_likelihood, wasserstein
 from models.method import Method, Moment, Phase, Update, enlarged
-from models.regions import crops, limb_mask, random_twists, region_boxes, region_places
+from models.regions import crops, limb_mask, pose_joints, pose_vector, random_twists, region_boxes, region_places
 from models.settings import SettingsError, setting
 from pipeline.people.regions import DEEPFASHION, MARKET, SEVEN, WHOLE, table
 from pipeline.people.skeleton import JOINTS
@@ -82,9 +82,7 @@ class DpigSettings:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width that the networks work at, as `Batch.scaled` makes them."""
-        if self.scale == 1:
-            return self.rows, self.columns
-        return round(self.rows * self.scale / 4) * 4, round(self.columns * self.scale / 4) * 4
+        return scaled_size((self.rows, self.columns), self.scale)
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -333,22 +331,6 @@ class PoseDecoder(ResidualMlp):
         places_BJ2 = found_BN[:, : 2 * len(JOINTS)].unflatten(1, (-1, 2))
         chance_BJ1 = torch.sigmoid(found_BN[:, 2 * len(JOINTS) :])[..., None]
         return torch.cat([places_BJ2, chance_BJ1 + (chance_BJ1.round() - chance_BJ1).detach()], 2)
-
-
-def pose_vector(joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 18, 3): row / H * 2 - 1, column / W * 2 - 1, visible 0 or 1; a missing joint is (-1, -1, 0)."""
-    visible_BJ1 = is_present(joints_BJ3)[..., None]
-    places_BJ2 = joints_BJ3[..., [1, 0]] / joints_BJ3.new_tensor(size) * 2 - 1
-    return torch.cat([torch.where(visible_BJ1, places_BJ2, -1), visible_BJ1.to(joints_BJ3)], 2)
-
-
-def pose_joints(vector_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 18, 3) joints in pixels of `size` (H, W) as packs have them: what is invisible or outside is missing."""
-    places_BJ2 = ((vector_BJ3[..., :2] + 1) / 2 * vector_BJ3.new_tensor(size))[..., [1, 0]]
-    limits_2 = vector_BJ3.new_tensor([size[1] - 1, size[0] - 1])
-    is_there_BJ1 = ((places_BJ2 >= 0) & (places_BJ2 <= limits_2)).all(2, keepdim=True) & (vector_BJ3[..., 2:] > 0.5)
-    joints_BJ3 = torch.cat([places_BJ2, torch.ones_like(vector_BJ3[..., 2:])], 2)
-    return torch.where(is_there_BJ1, joints_BJ3, joints_BJ3.new_tensor([-1.0, -1, 0]))
 
 
 def _regions(settings: DpigSettings) -> dict[str, tuple[int, ...]]:

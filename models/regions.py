@@ -1,4 +1,6 @@
-"""What DPIG's encoders look at, made for a whole batch on its device: boxes of body regions, crops, a mask of limbs.
+"""What DPIG's networks are given, made for a whole batch on its device.
+
+Boxes of body regions, crops, a mask of limbs, places of regions, poses as vectors.
 
 Shape suffixes: B batch, R regions, J the 18 joints, C channels, H W rows and columns, S side of a crop.
 """
@@ -130,3 +132,19 @@ def _closed(mask_B1HW: Tensor) -> Tensor:
     square = 2 * _CLOSING_PX + 1
     wider = F.max_pool2d(mask_B1HW, square, 1, _CLOSING_PX)
     return -F.max_pool2d(-wider, square, 1, _CLOSING_PX)
+
+
+def pose_vector(joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3): row / H * 2 - 1, column / W * 2 - 1, visible 0 or 1; a missing joint is (-1, -1, 0)."""
+    visible_BJ1 = is_present(joints_BJ3)[..., None]
+    places_BJ2 = joints_BJ3[..., [1, 0]] / joints_BJ3.new_tensor(size) * 2 - 1
+    return torch.cat([torch.where(visible_BJ1, places_BJ2, -1), visible_BJ1.to(joints_BJ3)], 2)
+
+
+def pose_joints(vector_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3) joints in pixels of `size` (H, W) as packs have them: what is invisible or outside is missing."""
+    places_BJ2 = ((vector_BJ3[..., :2] + 1) / 2 * vector_BJ3.new_tensor(size))[..., [1, 0]]
+    limits_2 = vector_BJ3.new_tensor([size[1] - 1, size[0] - 1])
+    is_there_BJ1 = ((places_BJ2 >= 0) & (places_BJ2 <= limits_2)).all(2, keepdim=True) & (vector_BJ3[..., 2:] > 0.5)
+    joints_BJ3 = torch.cat([places_BJ2, torch.ones_like(vector_BJ3[..., 2:])], 2)
+    return torch.where(is_there_BJ1, joints_BJ3, joints_BJ3.new_tensor([-1.0, -1, 0]))

@@ -36,6 +36,6 @@ def test_other_words_other_pixels(image):
 
 
 def test_the_networks_that_convert_names_are_those_that_are_known():
-    from models.originals import ORIGINALS
+    from models.published import ORIGINALS
 
     assert set(NETWORKS) == set(ORIGINALS)
