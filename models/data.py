@@ -70,7 +70,7 @@ class Batch:
         """The same batch at `scale` times the size, each side rounded to a multiple of 4; joints move along."""
         if scale == 1:
             return self
-        height, width = size = tuple(round(side * scale / 4) * 4 for side in self.size)
+        height, width = size = scaled_size(self.size, scale)
         ratio = torch.tensor([width / self.size[1], height / self.size[0]], device=self.source.device)
         return replace(
             self,
@@ -85,6 +85,12 @@ class Batch:
             target_edges=None if self.target_edges is None else F.interpolate(self.target_edges, size, mode="area"),
             scale=self.scale * scale,
         )
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """`scale` times the size, each side rounded to a multiple of 4; at a scale of 1 the size as it is."""
+    height, width = (round(side * scale / 4) * 4 for side in size)
+    return size if scale == 1 else (height, width)
 
 
 def _scaled_joints(joints_BJ3: Tensor, ratio: Tensor) -> Tensor:

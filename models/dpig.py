@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import BottleneckUNet, ResidualPair, SameConv, fitted, scaled
-from models.data import Batch, is_present, pose_maps
+from models.data import Batch, pose_maps, scaled_size
 from models.discriminators import DcganDiscriminator, clip_weights
-from models.losses import log_likelihood, wasserstein
+from models.losses import foreground_l1, log_likelihood, wasserstein
 from models.method import Method, Moment, Phase, Update, enlarged
-from models.regions import crops, limb_mask, random_twists, region_boxes
+from models.regions import crops, limb_mask, pose_joints, pose_vector, random_twists, region_boxes, region_places
 from models.settings import SettingsError, setting
 from pipeline.people.regions import DEEPFASHION, MARKET, SEVEN, WHOLE, table
 from pipeline.people.skeleton import JOINTS
@@ -34,7 +34,7 @@ _BOTTLENECK = 64
 _REGION_NUMBERS, _BACKGROUND_NUMBERS = 32, 128
 _HIDDEN = {FOREGROUND: 512, BACKGROUND: 256, POSE: 512}  # of the mapping of each factor
 _CRITIC_STEPS, _CLIP = 5, 0.01
-_DISC_PX, _MASK_PX_AT_128 = 4.0, 6.0
+_MASK_PX_AT_128 = 6.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class DpigSettings:
     mask: str = setting("limbs", choices=("limbs", "labels"))  # what of a picture is the person
     twist: float = setting(0.0, low=0, high=1)  # how far crops are turned and mirrored while learning
     codes: str = setting("raw", choices=("raw", "standard"))  # standard: mean 0 and deviation 1; never with the VAE
+    placed: str = setting("everywhere", choices=("everywhere", "limbs"))  # where the decoder is told a region's code
+    radius_px: float = setting(4.0, low=0.5, high=50)  # of the discs that show the joints, in the pack's pictures
     sampling: str = setting("mappings", choices=("mappings", "vae"))  # how codes are drawn at random
     first_weights: str = setting("original", choices=("original", "kaiming"))
     learning_rate: float = setting(2e-5, low=0, high=1)
@@ -64,6 +66,7 @@ class DpigSettings:
     critics_after: float = setting(0.0, low=0, high=1)  # share of the first phase before the critic joins
     gan: float = setting(1.0, low=0)
     l1: float = setting(20.0, low=0)
+    foreground: float = setting(0.0, low=0)  # extra weight of the person in l1
     kl: float = setting(0.01, low=0)  # of the baseline `sampling: vae`
     compat: str = setting("mended", choices=("mended", "original"))
 
@@ -79,9 +82,7 @@ class DpigSettings:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width that the networks work at, as `Batch.scaled` makes them."""
-        if self.scale == 1:
-            return self.rows, self.columns
-        return round(self.rows * self.scale / 4) * 4, round(self.columns * self.scale / 4) * 4
+        return scaled_size((self.rows, self.columns), self.scale)
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -220,21 +221,45 @@ class Decoder(BottleneckUNet):
     """
 
     def __init__(self, settings: DpigSettings) -> None:
+        self.foreground = settings.numbers[FOREGROUND]
         self.numbers = sum(settings.numbers.values()) - POSE_NUMBERS
         inputs, smallest = self.numbers + len(JOINTS), coarse_grid(settings.size, _LEVELS)
         super().__init__(inputs, levels=_LEVELS, smallest=smallest, width=settings.width)
 
-    def draw(self, code_BN: Tensor, pose_BJHW: Tensor) -> Tensor:
-        """(B, 3, H, W), linear: clip it to [-1, 1] to save it. Pose maps are -1 and 1."""
+    def draw(self, code_BN: Tensor, pose_BJHW: Tensor, places_BRHW: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W), linear: clip it to [-1, 1] to save it. Pose maps are -1 and 1.
+
+        `places`, 0 or 1: where the code of each region stands; that of the background then stands where no region is.
+        """
         height, width = pose_BJHW.shape[-2:]
         down, across = (-side % 2 ** (_LEVELS - 1) for side in (height, width))
         pose_BJHW = F.pad(pose_BJHW, (0, across, 0, down), value=-1.0)
         weight, bias = self.encoder.first.weight, self.encoder.first.bias
         x_BCHW = F.conv2d(pose_BJHW, weight[:, self.numbers :], bias, padding=1)
-        taps_BC33 = torch.einsum("bn,cnij->bcij", code_BN, weight[:, : self.numbers])
-        rows_3H, columns_3W = (_reached(side, code_BN) for side in x_BCHW.shape[-2:])
-        x_BCHW = x_BCHW + torch.einsum("bcij,ih,jw->bchw", taps_BC33, rows_3H, columns_3W)
+        if places_BRHW is None:
+            x_BCHW = x_BCHW + self._everywhere(code_BN, (x_BCHW.shape[-2], x_BCHW.shape[-1]))
+        else:
+            x_BCHW = x_BCHW + self._placed(code_BN, F.pad(places_BRHW, (0, across, 0, down)))
         return self.after_first(x_BCHW)[..., :height, :width]
+
+    def _everywhere(self, code_BN: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, C, H, W) what the first convolution makes of the codes."""
+        taps_BC33 = torch.einsum("bn,cnij->bcij", code_BN, self.encoder.first.weight[:, : self.numbers])
+        rows_3H, columns_3W = (_reached(side, code_BN) for side in size)
+        return torch.einsum("bcij,ih,jw->bchw", taps_BC33, rows_3H, columns_3W)
+
+    def _placed(self, code_BN: Tensor, places_BRHW: Tensor) -> Tensor:
+        """(B, C, H, W) what it makes of the regions' codes, each at its place, and of the background's elsewhere."""
+        (batch, regions), people = places_BRHW.shape[:2], slice(self.foreground)
+        code_BRM, behind_BN = code_BN[:, people].unflatten(1, (regions, -1)), code_BN[:, self.foreground :]
+        weight_CN33 = self.encoder.first.weight[:, : self.numbers]
+        taps_BCR33 = torch.einsum("brm,crmij->bcrij", code_BRM, weight_CN33[:, people].unflatten(1, (regions, -1)))
+        behind_BC133 = torch.einsum("bn,cnij->bcij", behind_BN, weight_CN33[:, self.foreground :])[:, :, None]
+        taps = torch.cat([taps_BCR33, behind_BC133], 2)
+        places = torch.cat([places_BRHW, 1 - places_BRHW.amax(1, keepdim=True)], 1)
+        # A convolution of its own for each picture, as groups of one.
+        made = F.conv2d(places.flatten(0, 1)[None], taps.flatten(0, 1), padding=1, groups=batch)
+        return made[0].unflatten(0, (batch, -1))
 
 
 def _reached(side: int, like: Tensor) -> Tensor:
@@ -308,22 +333,6 @@ class PoseDecoder(ResidualMlp):
         return torch.cat([places_BJ2, chance_BJ1 + (chance_BJ1.round() - chance_BJ1).detach()], 2)
 
 
-def pose_vector(joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 18, 3): row / H * 2 - 1, column / W * 2 - 1, visible 0 or 1; a missing joint is (-1, -1, 0)."""
-    visible_BJ1 = is_present(joints_BJ3)[..., None]
-    places_BJ2 = joints_BJ3[..., [1, 0]] / joints_BJ3.new_tensor(size) * 2 - 1
-    return torch.cat([torch.where(visible_BJ1, places_BJ2, -1), visible_BJ1.to(joints_BJ3)], 2)
-
-
-def pose_joints(vector_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 18, 3) joints in pixels of `size` (H, W) as packs have them: what is invisible or outside is missing."""
-    places_BJ2 = ((vector_BJ3[..., :2] + 1) / 2 * vector_BJ3.new_tensor(size))[..., [1, 0]]
-    limits_2 = vector_BJ3.new_tensor([size[1] - 1, size[0] - 1])
-    is_there_BJ1 = ((places_BJ2 >= 0) & (places_BJ2 <= limits_2)).all(2, keepdim=True) & (vector_BJ3[..., 2:] > 0.5)
-    joints_BJ3 = torch.cat([places_BJ2, torch.ones_like(vector_BJ3[..., 2:])], 2)
-    return torch.where(is_there_BJ1, joints_BJ3, joints_BJ3.new_tensor([-1.0, -1, 0]))
-
-
 def _regions(settings: DpigSettings) -> dict[str, tuple[int, ...]]:
     return SEVEN if settings.regions == "seven" else WHOLE
 
@@ -347,7 +356,7 @@ class Dpig(Method):
         "frozen_encoders": ("decoder.", "critic.", "pose_decoder.", "mappings.", "code_critics."),
         "decoder": ("decoder.", "critic."),
     }
-    bound = ("layout", "mask", "crop_px", "compat")
+    bound = ("layout", "mask", "crop_px", "placed", "radius_px", "compat")
     edits = frozenset({"sample", "reid"})
 
     def __init__(self, settings: DpigSettings) -> None:
@@ -419,8 +428,9 @@ class Dpig(Method):
     def _learn_appearance(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
         """Draw the source again; generator, then critic."""
         codes, kl = self._drawn_codes(self.encoder(batch.source, self._sight(batch, self.settings.twist)))
-        fake = self.decoder.draw(self._joined(codes), self._pose(batch.source_joints, batch.size))
-        terms = {"l1": self.settings.l1 * F.l1_loss(fake, batch.source), **kl}
+        fake = self._decoded(codes, batch.source_joints, batch)
+        distance = foreground_l1(fake, batch.source, self._mask(batch), self.settings.foreground)
+        terms = {"l1": self.settings.l1 * distance, **kl}
         has_critic = self.settings.gan > 0 and at.progress >= self.settings.critics_after
         if has_critic:
             terms["gan"] = self.settings.gan * log_likelihood(self.critic(fake), is_real=True)
@@ -504,21 +514,26 @@ class Dpig(Method):
         """(B, 1, H, W) 1 on the source person."""
         if self.settings.mask == "labels":
             return (batch.source_parsing > 0).float()[:, None]
-        return limb_mask(batch.source_joints, batch.size, _MASK_PX_AT_128 * batch.size[0] / 128)
+        return limb_mask(batch.source_joints, batch.size, self._reach(batch.size))
 
-    def _pose(self, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-        radius_px = _DISC_PX * size[0] / self.settings.size[0]
-        return pose_maps(joints_BJ3, size, kind="disc", sigma_px=radius_px) * 2 - 1
+    def _reach(self, size: tuple[int, int]) -> float:
+        """How far a body reaches beyond its limbs, in pixels."""
+        return _MASK_PX_AT_128 * size[0] / 128
+
+    def _decoded(self, codes: Codes, joints_BJ3: Tensor, like: Batch) -> Tensor:
+        """(B, 3, H, W), not clipped: persons of these codes with these joints, at the size of the batch `like`."""
+        pose = pose_maps(joints_BJ3, like.size, kind="disc", sigma_px=self.settings.radius_px * like.scale) * 2 - 1
+        if self.settings.placed == "everywhere":
+            return self.decoder.draw(self._joined(codes), pose)
+        places = region_places(joints_BJ3, like.size, self.table, self._reach(like.size))
+        return self.decoder.draw(self._joined(codes), pose, places)
 
     def _joined(self, codes: Codes) -> Tensor:
         return torch.cat([codes[factor] for factor in self.factors if factor != POSE], 1)
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
-        return self._drawn(self._codes(batch), batch.target_joints, batch.size)
-
-    def _drawn(self, codes: Codes, joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.decoder.draw(self._joined(codes), self._pose(joints_BJ3, size)).clamp(-1, 1)
+        return self._decoded(self._codes(batch), batch.target_joints, batch).clamp(-1, 1)
 
     @torch.no_grad()
     def codes(self, batch: Batch) -> Codes:
@@ -533,7 +548,7 @@ class Dpig(Method):
         """
         small = batch.scaled(self.settings.scale)
         joints = pose_joints(self.pose_decoder(codes[POSE]), small.size) if POSE in codes else small.target_joints
-        return enlarged(self._drawn(codes, joints, small.size), batch.size)
+        return enlarged(self._decoded(codes, joints, small).clamp(-1, 1), batch.size)
 
     def noise(self, factor: str, count: int, dice: torch.Generator) -> Tensor:
         """(count, N) to give to `mapped`; the first rows are the same however many there are."""

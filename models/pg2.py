@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import BottleneckUNet, SameConv, scaled
-from models.data import Batch, pose_maps
+from models.data import Batch, pose_maps, scaled_size
 from models.discriminators import DcganDiscriminator, clip_weights
 from models.losses import foreground_l1, log_likelihood, wasserstein
 from models.method import Method, Moment, Phase, Update
@@ -44,9 +44,7 @@ class Pg2Settings:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width that the networks work at, as `Batch.scaled` makes them."""
-        if self.scale == 1:
-            return self.rows, self.columns
-        return round(self.rows * self.scale / 4) * 4, round(self.columns * self.scale / 4) * 4
+        return scaled_size((self.rows, self.columns), self.scale)
 
     @property
     def levels(self) -> int:

@@ -1,4 +1,6 @@
-"""What DPIG's encoders look at, made for a whole batch on its device: boxes of body regions, crops, a mask of limbs.
+"""What DPIG's networks are given, made for a whole batch on its device.
+
+Boxes of body regions, crops, a mask of limbs, places of regions, poses as vectors.
 
 Shape suffixes: B batch, R regions, J the 18 joints, C channels, H W rows and columns, S side of a crop.
 """
@@ -11,8 +13,10 @@ from torch.nn import functional as F
 
 from models.data import is_present
 from pipeline.people.regions import LEFT_SHIN, RIGHT_SHIN, Margins
-from pipeline.people.skeleton import MASK_LIMBS, NOSE
+from pipeline.people.skeleton import LEFT_HIP, LEFT_SHOULDER, MASK_LIMBS, NOSE, RIGHT_HIP, RIGHT_SHOULDER
 
+# From shoulder to shoulder and across, so that a torso is filled.
+_TORSO = ((RIGHT_SHOULDER, LEFT_SHOULDER), (RIGHT_SHOULDER, LEFT_HIP), (LEFT_SHOULDER, RIGHT_HIP))
 _CLOSING_PX = 2  # of a 5x5 square, to each side of its middle
 
 
@@ -38,6 +42,28 @@ def region_boxes(
     boxes_BR4 = torch.cat([low_BR2, high_BR2], 2).clamp_min(0).minimum(limit_4)
     visible_BR = count_BR > 0
     return torch.where(visible_BR[..., None], boxes_BR4, boxes_BR4.new_tensor([0.0, 0, 1, 1])), visible_BR
+
+
+def region_places(joints_BJ3: Tensor, size: tuple[int, int], table_RJ: Tensor, radius_px: float) -> Tensor:
+    """(B, R, H, W) 1 up to a radius from the joints and the limbs of each region, for `size` (H, W), else 0."""
+    device = joints_BJ3.device
+    # A joint is a limb without length, so that one whose neighbours are missing counts too.
+    joints = ((joint, joint) for joint in range(joints_BJ3.shape[1]))
+    limbs_L2 = torch.tensor([*MASK_LIMBS, *_TORSO, *joints], device=device)
+    is_there_BL = is_present(joints_BJ3)[:, limbs_L2].all(2)
+    start_BL2, end_BL2 = (joints_BJ3[:, limbs_L2[:, side], :2] for side in (0, 1))
+    span_BL2 = end_BL2 - start_BL2
+    y_H1, x_W = torch.arange(size[0], device=device)[:, None], torch.arange(size[1], device=device)
+    x_BL1W, y_BLH1 = x_W - start_BL2[..., :1, None], y_H1 - start_BL2[..., 1:, None]
+    along_x, along_y = (span_BL2 / span_BL2.square().sum(2, keepdim=True).clamp_min(1e-6)).unbind(2)
+    share_BLHW = (x_BL1W * along_x[..., None, None] + y_BLH1 * along_y[..., None, None]).clamp(0, 1)
+    away_x, away_y = (
+        from_start - share_BLHW * span_BL[..., None, None]
+        for from_start, span_BL in zip((x_BL1W, y_BLH1), span_BL2.unbind(2), strict=True)
+    )
+    is_near_BLHW = (away_x.square() + away_y.square() <= radius_px**2) & is_there_BL[..., None, None]
+    member_RL = table_RJ[:, limbs_L2].all(2)
+    return torch.einsum("rl,blhw->brhw", member_RL.float(), is_near_BLHW.float()).clamp_max(1)
 
 
 def crops(x_BCHW: Tensor, boxes_BR4: Tensor, side: int, *, twist_BR23: Tensor | None = None) -> Tensor:
@@ -106,3 +132,19 @@ def _closed(mask_B1HW: Tensor) -> Tensor:
     square = 2 * _CLOSING_PX + 1
     wider = F.max_pool2d(mask_B1HW, square, 1, _CLOSING_PX)
     return -F.max_pool2d(-wider, square, 1, _CLOSING_PX)
+
+
+def pose_vector(joints_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3): row / H * 2 - 1, column / W * 2 - 1, visible 0 or 1; a missing joint is (-1, -1, 0)."""
+    visible_BJ1 = is_present(joints_BJ3)[..., None]
+    places_BJ2 = joints_BJ3[..., [1, 0]] / joints_BJ3.new_tensor(size) * 2 - 1
+    return torch.cat([torch.where(visible_BJ1, places_BJ2, -1), visible_BJ1.to(joints_BJ3)], 2)
+
+
+def pose_joints(vector_BJ3: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 18, 3) joints in pixels of `size` (H, W) as packs have them: what is invisible or outside is missing."""
+    places_BJ2 = ((vector_BJ3[..., :2] + 1) / 2 * vector_BJ3.new_tensor(size))[..., [1, 0]]
+    limits_2 = vector_BJ3.new_tensor([size[1] - 1, size[0] - 1])
+    is_there_BJ1 = ((places_BJ2 >= 0) & (places_BJ2 <= limits_2)).all(2, keepdim=True) & (vector_BJ3[..., 2:] > 0.5)
+    joints_BJ3 = torch.cat([places_BJ2, torch.ones_like(vector_BJ3[..., 2:])], 2)
+    return torch.where(is_there_BJ1, joints_BJ3, joints_BJ3.new_tensor([-1.0, -1, 0]))

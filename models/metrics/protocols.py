@@ -55,8 +55,12 @@ class Ssim:
         NaN where the pictures are smaller than the window, or all of the generated one has one level and its own range
         is asked for.
         """
-        edge = self.window_px // 2
-        inside = self.map(generated, target)[edge : target.shape[0] - edge, edge : target.shape[1] - edge]
+        return self.mean_of(self.map(generated, target))
+
+    def mean_of(self, similarity_HW: NDArray[np.float64]) -> float:
+        """What `__call__` gives, of a map that is there already."""
+        (height, width), edge = similarity_HW.shape, self.window_px // 2
+        inside = similarity_HW[edge : height - edge, edge : width - edge]
         return float(inside.mean()) if inside.size else float("nan")
 
 

@@ -31,6 +31,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
     """The arguments that all have who write pictures."""
     add_crop_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path(out), metavar="FILE", help=f"default: {out}; or .jpg, .webp")
+    parser.add_argument("--captions", action="store_true", help="write below each picture what it shows")
     parser.add_argument("--show", type=Path, metavar="FILE.png", help="draw what was found in the pictures as well")
 
 
@@ -139,10 +140,13 @@ def draw(method: "Method", person: "Photograph", pose: "Photograph", codes_1KS: 
 def write_results(
     args: argparse.Namespace, seen: "dict[Path, Photograph]", images: "Sequence[Bytes]", captions: Sequence[str]
 ) -> None:
-    """Write the images side by side, and with --show the sheet; print the paths."""
+    """Write the images side by side, each above its caption where asked for, and the sheet; print the paths."""
     import numpy as np
 
-    _write_picture(args.out, np.concatenate(images, axis=1))
+    from stages.captions import captioned
+
+    shown = [captioned(*pair) for pair in zip(images, captions, strict=True)] if args.captions else images
+    _write_picture(args.out, np.concatenate(shown, axis=1))
     print(args.out)
     if args.show:
         _write_sheet(args, list(seen.values()), images, captions)

@@ -11,12 +11,19 @@ Examples:
   posewright convert latest_net_netG.pth --out adgan.safetensors
   posewright convert data/pretrain/adgan/weights.safetensors --out latest_net_netG.pth
   posewright convert data/pretrain/adgan/weights.safetensors --out latest_net_netD_PB.pth --name adgan_d_pose
+  posewright convert latest_netG.pth --out scagan.safetensors --name scagan
 """
 
 import argparse
 from pathlib import Path
 
 from pipeline.errors import UserError
+
+# Those of `models.published.ORIGINALS`, which is not imported for --help alone.
+NETWORKS = (
+    *("adgan", "adgan_d_pose", "adgan_d_texture", "spt_appearance"),
+    *("scagan_pct", "scagan_pct_d_pose", "scagan_pct_d_source", "scagan", "scagan_d_pose", "scagan_d_texture"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         default="adgan",
-        help="the published network: adgan (the generator; default), or to write also adgan_d_pose, adgan_d_texture",
+        metavar="NETWORK",
+        help=f"the published network, default: adgan (the generator); one of {', '.join(NETWORKS)}",
     )
 
 
@@ -52,7 +60,8 @@ def _is_ours(path: Path) -> bool:
 
 def _write_ours(args: argparse.Namespace) -> None:
     from models.method import save
-    from models.originals import ORIGINALS, read_checkpoint, to_method
+    from models.originals import read_checkpoint, to_method
+    from models.published import ORIGINALS
 
     entries = read_checkpoint(args.file)
     _check_ending(args, ".safetensors", "a published checkpoint becomes one of this project")
@@ -69,7 +78,8 @@ def _write_original(args: argparse.Namespace) -> None:
     import torch
 
     from models.method import load
-    from models.originals import ORIGINALS, to_original
+    from models.originals import to_original
+    from models.published import ORIGINALS
 
     _check_ending(args, ".pth", "a checkpoint of this project becomes a published one", ".pt")
     method = load(args.file)

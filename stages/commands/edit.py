@@ -8,7 +8,7 @@ beginning such as `upper` is enough.
 Examples:
   posewright edit --person anna.jpg --write-layout layout.png
   posewright edit --person anna.jpg --layout layout.png --out anna_edited.png
-  posewright edit --person anna.jpg --change arm=upper leg=pants
+  posewright edit --person anna.jpg --change arm=upper leg=pants --captions
 """
 
 import argparse
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
         print(args.write_layout)
         return
     edited = replace(person, parsing=layout, name=f"{person.name}, edited")
-    write_results(args, seen | {Path("edited"): edited}, [paint(method, person, edited)], [args.person.name])
+    write_results(args, seen | {Path("edited"): edited}, [paint(method, person, edited)], [edited.name])
 
 
 def _change(text: str) -> tuple[int, int]:

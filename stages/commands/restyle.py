@@ -7,7 +7,7 @@ upper_clothes, pants, skirt, arm, leg; a beginning such as `upper` is enough.
 Examples:
   posewright restyle --person anna.jpg --style bert.jpg
   posewright restyle --person anna.jpg --style bert.jpg --part upper --checkpoint data/pretrain/spt/weights.safetensors
-  posewright restyle --person anna.jpg --style bert.jpg --part all --out anna_as_bert.png --show found.png
+  posewright restyle --person anna.jpg --style bert.jpg --part all --out anna_as_bert.png --captions --show found.png
 """
 
 import argparse
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     _check_parts(args, parts, person, style)
     drawn = paint(method, style, person)
     image = drawn if is_all else _within(drawn, person, parts)
-    write_results(args, seen, [image], [args.person.name])
+    write_results(args, seen, [image], [f"{args.person.name} like {args.style.name}"])
 
 
 def _check_parts(args: argparse.Namespace, parts: Sequence[int], person: "Photograph", style: "Photograph") -> None:

@@ -8,7 +8,7 @@ to draw at random: DPIG.
 Examples:
   posewright sample --count 8 --seed 3 --out strangers.png
   posewright sample --person anna.jpg --vary foreground --count 6 --out anna_in_other_clothes.png
-  posewright sample --person anna.jpg --vary background pose
+  posewright sample --person anna.jpg --vary background pose --captions
   posewright sample --person anna.jpg --towards bert.jpg --through noise --count 7 --out anna_to_bert.png
 """
 

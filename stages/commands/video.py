@@ -5,7 +5,7 @@ followed through them; a frame in which nobody is found is left out. Every syste
 
 Examples:
   posewright video --person anna.jpg --poses walk.mp4 --out anna_walks.gif
-  posewright video --person anna.jpg --poses frames/ --fps 10 --beside --out anna_walks.mp4
+  posewright video --person anna.jpg --poses frames/ --fps 10 --beside --captions --out anna_walks.mp4
   posewright video --person mage.png --poses dance.gif --every 2 --checkpoint data/finetune/adgan/target.safetensors
 """
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, default=12, metavar="N", help="pictures a second; default: 12")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every n-th frame; default: all")
     parser.add_argument("--beside", action="store_true", help="show the frames with their skeletons beside it")
+    parser.add_argument("--captions", action="store_true", help="write the frame's name below each picture")
     add_crop_arguments(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("video.gif"), metavar="FILE", help="default: video.gif; or .mp4"
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the film and print its path."""
     from pipeline.films import WRITTEN, read_frames, write_film
+    from stages.captions import captioned
     from stages.drawing import beside, draw_skeleton
     from stages.looks import read_recipe
     from stages.photograph import follow_person
@@ -65,6 +67,8 @@ def run(args: argparse.Namespace) -> None:
     if args.beside:
         skeletons = [draw_skeleton(pose.image, pose.joints) for pose in poses]
         images = [beside(person.image, *both) for both in zip(skeletons, images, strict=True)]
+    if args.captions:
+        images = [captioned(image, f"{person.name} · {pose.name}") for image, pose in zip(images, poses, strict=True)]
     write_film(args.out, images, fps=args.fps)
     print(args.out)
 

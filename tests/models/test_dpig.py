@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.data import take
+from models.data import pose_maps, take
 from models.discriminators import clip_weights
 from models.dpig import (
     BACKGROUND,
@@ -40,6 +40,14 @@ class TestDpig(MethodContract):
         """It learns to draw the source again."""
         image = method.generate(_in_own_pose(batch))
         return float((image - batch.source).abs().mean())
+
+
+@pytest.mark.slow
+class TestDpigWithPlaces(MethodContract):
+    name = "dpig"
+    tiny: ClassVar = TestDpig.tiny | {"placed": "limbs", "codes": "standard", "foreground": 3.0, "twist": 0.7}
+    by_heart: ClassVar = TestDpig.by_heart
+    distance = TestDpig.distance
 
 
 @pytest.mark.slow
@@ -138,6 +146,31 @@ def test_the_code_stands_at_every_pixel_borders_included():
     laid_out = torch.cat([spread, F.pad(pose, (0, 11), value=-1.0)], 1)
     expected = decoder(laid_out)[..., :37]
     torch.testing.assert_close(decoder.draw(code, pose), expected)
+
+
+def test_codes_stand_at_their_places_and_the_background_elsewhere():
+    torch.manual_seed(0)
+    decoder = Decoder(DpigSettings(**TINY)).double()
+    code, pose = torch.randn(2, decoder.numbers).double(), torch.randn(2, 18, 48, 37).double()
+    places = (torch.rand(2, 7, 48, 37) < 0.2).double()
+    laid_out = torch.zeros(2, decoder.numbers + 18, 48, 48).double()
+    laid_out[:, decoder.numbers :] = F.pad(pose, (0, 11), value=-1.0)
+    length = decoder.foreground // 7
+    is_free = torch.ones(2, 48, 48).double()
+    for region in range(7):
+        place = F.pad(places[:, region], (0, 11))
+        is_free *= 1 - place
+        for number in range(length * region, length * (region + 1)):
+            laid_out[:, number] = code[:, number, None, None] * place
+    for number in range(decoder.foreground, decoder.numbers):
+        laid_out[:, number] = code[:, number, None, None] * is_free
+    torch.testing.assert_close(decoder.draw(code, pose, places), decoder(laid_out)[..., :37])
+
+
+def test_without_a_background_only_regions_have_a_place(batch):
+    method = build("dpig", TINY | {"layout": "deepfashion", "placed": "limbs", "mask": "limbs"})
+    assert method.decoder.numbers == method.decoder.foreground
+    assert torch.isfinite(method.generate(batch)).all()
 
 
 def _mlp(network, x, *, is_entry_linear):
@@ -242,11 +275,23 @@ def test_the_target_plays_no_part_in_learning(batch):
         assert terms == unpaired
 
 
+def test_the_person_weighs_more(batch):
+    settings = TINY | {"twist": 0.0, "gan": 0.0, "mask": "labels", "placed": "limbs"}
+    plain = build("dpig", settings)
+    image = plain._decoded(plain.codes(batch), batch.source_joints, batch)
+    difference = (image.detach() - batch.source).abs().double().numpy()
+    person = (batch.source_parsing > 0)[:, None].double().numpy()
+    terms, _ = _step(plain, batch, "appearance")
+    assert float(terms["l1"]) == pytest.approx(20 * difference.mean(), rel=1e-5)
+    terms, _ = _step(build("dpig", settings | {"foreground": 2.0}), batch, "appearance")
+    assert float(terms["l1"]) == pytest.approx(20 * (difference * (1 + 2 * person)).mean(), rel=1e-5)
+
+
 def test_reconstruction_is_twenty_times_the_mean_distance(batch):
     method = build("dpig", TINY | {"twist": 0.0, "gan": 1.0, "critics_after": 0.0})
     image = method.decoder.draw(
         torch.cat([method.codes(batch)[factor] for factor in (FOREGROUND, BACKGROUND)], 1),
-        method._pose(batch.source_joints, batch.size),
+        pose_maps(batch.source_joints, batch.size, kind="disc", sigma_px=4.0) * 2 - 1,
     )
     difference = (image.detach().double() - batch.source.double()).abs().numpy()
     verdict = method.critic(image.detach()).detach().double().numpy()

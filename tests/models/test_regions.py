@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.regions import crops, limb_mask, random_twists, region_boxes
+from models.regions import crops, limb_mask, random_twists, region_boxes, region_places
 from pipeline.people import regions
 from pipeline.people.masks import body_mask
+from pipeline.people.skeleton import MASK_LIMBS, is_present
 
 
 def people(count=12, *, width=88, height=128, seed=0):
@@ -40,6 +41,30 @@ def test_mask_of_a_batch_is_that_of_each_person(radius_px):
         assert np.mean(mask[person, 0] != expected) < 2e-4
     assert mask.any((1, 2, 3)).sum() > 8
     assert not mask[-1].any()
+
+
+def _near(limb, joints, x, y, radius_px):
+    """Is the pixel within a radius of the straight line between two joints?"""
+    (ax, ay), (bx, by) = (joints[joint, :2].astype(float) for joint in limb)
+    length = (bx - ax) ** 2 + (by - ay) ** 2
+    share = 0.0 if length == 0 else min(1.0, max(0.0, ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / length))
+    return (ax + share * (bx - ax) - x) ** 2 + (ay + share * (by - ay) - y) ** 2 <= radius_px**2
+
+
+def test_places_of_regions_against_a_loop():
+    height, width, radius_px = 32, 22, 1.7
+    joints = people(3, width=width, height=height)
+    table = regions.table(regions.SEVEN)
+    found = region_places(torch.from_numpy(joints), (height, width), torch.from_numpy(table), radius_px)
+    torso = [(2, 5), (2, 11), (5, 8)]
+    for person, own in enumerate(joints):
+        for region, members in enumerate(regions.SEVEN.values()):
+            limbs = [*MASK_LIMBS, *torso, *((joint, joint) for joint in range(18))]
+            limbs = [limb for limb in limbs if set(limb) <= set(members) and is_present(own)[list(limb)].all()]
+            for y in range(height):
+                for x in range(width):
+                    expected = any(_near(limb, own, x, y, radius_px) for limb in limbs)
+                    assert bool(found[person, region, y, x]) == expected, (person, region, y, x)
 
 
 def _bilinear(picture, y, x):

@@ -10,6 +10,7 @@ from pipeline.people import labels
 from pipeline.people.labels import ARM, BACKGROUND, PANTS, SKIRT, UPPER_CLOTHES
 from pipeline.render import plan, render
 from stages import commands
+from stages.captions import STRIP_PX
 from stages.commands._layouts import read_layout, write_layout
 
 TINY = {"width": 0.05, "scale": 0.25}
@@ -55,8 +56,12 @@ def test_a_label_map_goes_out_and_comes_back(run, album):
     painted[100:140, 60:110] = SKIRT
     Image.fromarray(labels.paint(painted)).save(album / "painted.png")
     assert run("edit", "--person", "anna.png", "--layout", "painted.png", "--out", "edited.png")[0] == 0
+    captioned = ("--captions", "--out", "told.png")
+    assert run("edit", "--person", "anna.png", "--layout", "painted.png", *captioned)[0] == 0
     own, edited = picture(album / "own.png"), picture(album / "edited.png")
     assert own.shape == edited.shape == (256, 176, 3)
+    assert np.array_equal(picture(album / "told.png")[:256], edited)
+    assert len(picture(album / "told.png")) == 256 + STRIP_PX
     assert not np.array_equal(own, edited)
 
 

@@ -15,6 +15,7 @@ from pipeline.packed import Pack, Picture, write_pack
 from pipeline.people import skeleton
 from pipeline.render import plan, render
 from stages import artifacts, commands
+from stages.captions import STRIP_PX
 from stages.photograph import Recipe, follow_person
 from stages.reid_sets import name_of, read_folder, read_pack
 
@@ -92,6 +93,9 @@ def test_a_person_varies_and_goes_towards_another(album, capsys):
     assert capsys.readouterr().out == "sample.png\nfound.png\n"
     one, other = strip("sample.png", 2)
     assert not np.array_equal(one, other)
+    assert call("sample", *NET, *person, "--vary", "background", "--count", 2, "--captions", "--out", "told.png") == 0
+    assert pixels("told.png").shape == (256 + STRIP_PX, 2 * 176, 3)
+    assert np.array_equal(pixels("told.png")[:256], pixels("sample.png"))
     for through in ("codes", "noise"):
         assert call("sample", *NET, *person, "--towards", "p001_0.png", "--count", 3, "--through", through) == 0
         assert len(strip("sample.png", 3)) == 3
@@ -138,10 +142,10 @@ def test_a_mistake_is_named_with_its_remedy(album, capsys, arguments, message):
 def test_a_person_moves_as_the_frames_do(album, capsys):
     """Any system can do it; the frame in which nobody is seen is left out and named."""
     person = ("--person", "p001_0.png", "--poses", "frames", "--checkpoint", "adgan.safetensors")
-    assert call("video", *person, "--beside", "--out", "walk.gif") == 0
+    assert call("video", *person, "--beside", "--captions", "--out", "walk.gif") == 0
     assert "nobody was found in 1 of 6 frames, which are left out: walk_2.png" in capsys.readouterr().err
     film = read_frames(album / "walk.gif", max_pixels=10**6)
-    assert [picture.shape for picture in film.values()] == [(256, 3 * 176 + 4, 3)] * 5
+    assert [picture.shape for picture in film.values()] == [(256 + STRIP_PX, 3 * 176 + 4, 3)] * 5
 
 
 def test_the_window_follows_the_person_steadily():
