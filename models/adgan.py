@@ -328,6 +328,7 @@ class Adgan(Method):
         "frozen_encoders": ("generator.fc", "generator.mlp", "generator.dec", "critic_"),
         "decoder": ("generator.fc", "generator.mlp", "generator.dec"),
     }
+    checkpointed = (TextureEncoder, ResidualBlock, StyledResidualBlock, ConvBlock, ResidualDiscriminator)
     bound = ("pooling", "pose_map")
     edits = frozenset({"dress", "blend"})
 

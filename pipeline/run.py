@@ -117,6 +117,9 @@ def run(stage: str, item: str) -> None:
         if error.name != f"stages.{stage}":
             raise
         raise UserError(f"there is no stage '{stage}': see dvc.yaml, or `dvc stage list`") from None
+    if int(os.environ.get("RANK", 0)):  # started by a launcher beside the process that holds the lock and writes
+        module.run(job)
+        return
     start = time.time()
     with _locked(job):
         module.run(job)

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from models.data import Pairs, Unpaired
+from models.devices import is_first
 from models.method import METHODS, Method, build, save
-from models.settings import read_settings
-from models.training import TrainingSettings, train
+from models.settings import TrainingSettings, read_settings
+from models.training import train
 from pipeline.archives import file_identity
 from pipeline.content import digest
 from pipeline.errors import UserError
@@ -46,7 +47,18 @@ def run(job: Job) -> None:
         logger=Curves(curves("pretrain", job.item)),
         work_dir=work_dir,
     )
-    save(artifact("pretrain", job.item, "weights.safetensors"), trained)
+    keep(trained, work_dir, artifact("pretrain", job.item, "weights.safetensors"))
+
+
+def keep(trained: Method, work_dir: Path, path: Path) -> None:
+    """Write the weights to `path`, the best ones to `best/` beside it where the training left them, and clear up."""
+    if not is_first():
+        return
+    save(path, trained)
+    best = work_dir / "best.safetensors"
+    if best.is_file():
+        (path.parent / "best").mkdir(exist_ok=True)
+        shutil.move(best, path.parent / "best" / path.name)
     shutil.rmtree(work_dir, ignore_errors=True)
 
 
