@@ -79,6 +79,8 @@ def _training(params: Params, stage: str, name: str) -> Training:
     settings = training_settings(params, stage, name)
     method = unbuilt(name, params.system(name))
     method.let_learn(settings.learn)
+    if settings.checkpointing:
+        method.forget_inside_blocks()
     crop = params.domain(params.pretrain_domain).crop
     phases = training_costs(
         method,
@@ -90,7 +92,8 @@ def _training(params: Params, stage: str, name: str) -> Training:
     twins = 2 if params.finetune["scratch"] else 1
     times = 1 if stage == "pretrain" else len(params.other_domains) * twins
     alive = resting_bytes(method, is_averaged=settings.average > 0)
-    alive += max((cost.peak_bytes for _, cost in phases.values()), default=0)
+    # What a batch in parts keeps is that of one part, and the gradients.
+    alive += max((cost.peak_bytes for _, cost in phases.values()), default=0) / settings.accumulate
     return Training(stage, name, settings.batch, times, phases, alive * (1 + GAPS) + CONTEXT_BYTES)
 
 
