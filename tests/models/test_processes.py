@@ -27,7 +27,7 @@ from pipeline.imports import ROOT
 from tests.models.contract import TRAINING, Notebook, section
 
 LOOKS = {"batch": 4, "log_every": 1, "sample_every": 3, "checkpoint_every": 2}
-STEPS = TrainingSettings(**TRAINING | {"steps": 4, "average": 0.0} | LOOKS)  # type: ignore[arg-type]
+STEPS = TrainingSettings(**TRAINING | {"steps": 4, "average": 0.0, "rate": 0.02} | LOOKS)  # type: ignore[arg-type]
 SYSTEMS = ("adgan", "pg2", "spt", "dpig", "scagan")
 # Without what is no mean over pairs: statistics of a batch, critics of some pairs only; dice are left out by `quiet`.
 MEANS: dict[str, dict[str, Any]] = {
@@ -87,7 +87,7 @@ def learn(method: Method, pairs: Pairs, folder: Path, notebook: Notebook | None 
 
 
 def assert_alike(first: Method, second: Method, *, strictly: bool = False) -> None:
-    """Each tensor within float32's rounding, which every step of so small a network multiplies.
+    """Each tensor within float32's rounding, which every large step of so small a network multiplies: these are small.
 
     That is a millionth of its length, or of how far it has moved a part that other dice or another mean would exceed.
     """
