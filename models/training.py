@@ -236,7 +236,8 @@ class Run:
 
     @torch.no_grad()
     def _average(self) -> None:
-        devices.average(self._running_means())
+        if self.share.count > 1:
+            devices.average(self._running_means())
         if self.averaged is self.method:
             return
         # A young average follows quickly, or the first weights would stay in it for long.

@@ -12,30 +12,64 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.adgan import Adgan
 from models.data import Draws, Pairs, Share, Unpaired, recoloured, take
 from models.devices import fabric_for
-from models.method import Method, build, method_class
+from models.dpig import Dpig
+from models.method import Method, build
+from models.pg2 import Pg2
+from models.scagan import Scagan
 from models.settings import SettingsError, TrainingSettings, read_settings
+from models.spt import Spt
 from models.training import train
 from pipeline.errors import UserError
 from pipeline.imports import ROOT
 from tests.models.contract import TRAINING, Notebook, section
 
-LOOKS = {"batch": 4, "log_every": 1, "sample_every": 5, "checkpoint_every": 2}
-STEPS = TrainingSettings(**TRAINING | {"steps": 5, "recolour": True} | LOOKS)  # type: ignore[arg-type]
+LOOKS = {"batch": 4, "log_every": 1, "sample_every": 3, "checkpoint_every": 2}
+STEPS = TrainingSettings(**TRAINING | {"steps": 4, "average": 0.0, "rate": 0.02} | LOOKS)  # type: ignore[arg-type]
 SYSTEMS = ("adgan", "pg2", "spt", "dpig", "scagan")
 # Without what is no mean over pairs: statistics of a batch, critics of some pairs only; dice are left out by `quiet`.
 MEANS: dict[str, dict[str, Any]] = {
-    "adgan": {"critics_after": 0.5},
+    "adgan": {"critics_after": 0.3},
     "pg2": {"coarse": 1.0},
     "spt": {"face": 0.0, "own_until": 0.0, "pose_share": 0.2, "semantic_share": 0.2, "joint_share": 0.4},
     "dpig": {"codes": "raw", "twist": 0.0, "mapping_share": 0.0, "pose_share": 0.4},
-    "scagan": {"prior_transfer": False, "critics_after": 0.5},
+    "scagan": {"prior_transfer": False, "critics_after": 0.3},
 }
+
+
+class _Calm(Method):
+    """With a larger eps in Adam, or gradients that are nothing but rounding would become steps as large as any."""
+
+    def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
+        found: dict[str, torch.optim.Optimizer] = super().optimisers(phase)  # type: ignore[safe-super]
+        for optimiser in found.values():
+            optimiser.param_groups[0]["eps"] = 1e-2
+        return found
+
+
+class CalmAdgan(_Calm, Adgan): ...
+
+
+class CalmPg2(_Calm, Pg2): ...
+
+
+class CalmSpt(_Calm, Spt): ...
+
+
+class CalmDpig(_Calm, Dpig): ...
+
+
+class CalmScagan(_Calm, Scagan): ...
+
+
+CALM = {kind.name: kind for kind in (CalmAdgan, CalmPg2, CalmSpt, CalmDpig, CalmScagan)}
 
 
 def system(name: str, *, quiet: bool, **changes: Any) -> Method:
     method = build(name, section(name) | {"width": 0.05} | MEANS[name] | changes)
+    method.__class__ = CALM[name]
     for module in method.modules() if quiet else ():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0
@@ -47,32 +81,31 @@ def learn(method: Method, pairs: Pairs, folder: Path, notebook: Notebook | None 
     if "pseudo_labels" in method.reads:
         pairs = Unpaired(pairs.pictures, rows[:3], method.reads)
     else:
-        pairs = Pairs(pairs.pictures, rows, method_class(method.name).reads)
+        pairs = Pairs(pairs.pictures, rows, method.reads)
     settings = TrainingSettings(**vars(STEPS) | changes)
     return train(method, pairs, settings, validation=pairs, logger=notebook or Notebook(), work_dir=folder)
 
 
-def assert_alike(first: Method, second: Method) -> None:
-    """The weights in float32; a bias in front of a norm has no gradient but rounding, which Adam makes steps of."""
-    ours, theirs = first.state_dict(), second.state_dict()
+def assert_alike(first: Method, second: Method, *, strictly: bool = False) -> None:
+    """Each tensor within float32's rounding, which every large step of so small a network multiplies: these are small.
+
+    That is a millionth of its length, or of how far it has moved a part that other dice or another mean would exceed.
+    """
+    ours, theirs, fresh = first.state_dict(), second.state_dict(), build(first.name, vars(first.settings)).state_dict()
     for key, value in ours.items():
-        if not key.endswith("bias"):
-            torch.testing.assert_close(
-                theirs[key], value, rtol=1e-6, atol=2e-5, msg=lambda text, key=key: f"{key}: {text}"
-            )
-            if value.is_floating_point():
-                off = (theirs[key].double() - value.double()).norm() / value.double().norm().clamp_min(1e-12)
-                assert off < 2e-6, f"{key}: {off:.1e}"
+        off, moved = (float((other.double() - value.double()).norm()) for other in (theirs[key], fresh[key]))
+        rounding = 1e-6 * float(value.double().norm()) + 1e-7 * value.numel() ** 0.5
+        assert off <= (rounding if strictly else max(0.03 * moved, 10 * rounding)), f"{key}: {off:.1e} of {moved:.1e}"
 
 
 def test_two_processes_equal_one_with_the_whole_batch(train_pairs, tmp_path):
-    fresh, whole = system("adgan", quiet=True), learn(system("adgan", quiet=True), train_pairs, tmp_path / "a")
-    halves = learn(system("adgan", quiet=True), train_pairs, tmp_path / "b", devices=2)
-    assert_alike(whole, halves)
-    with pytest.raises(AssertionError):
-        assert_alike(whole, fresh)
+    notebook = Notebook()
+    whole = learn(system("adgan", quiet=True), train_pairs, tmp_path / "a", notebook, steps=3)
+    halves = learn(system("adgan", quiet=True), train_pairs, tmp_path / "b", steps=3, devices=2)
+    assert_alike(whole, halves, strictly=True)
+    assert {step for step, name in notebook.values if name == "train/critic_pose"} == {2, 3}
     batch = take(train_pairs, 4, torch.device("cpu"))
-    torch.testing.assert_close(halves.generate(batch), whole.generate(batch), rtol=0, atol=2e-5)
+    torch.testing.assert_close(halves.generate(batch), whole.generate(batch), rtol=0, atol=1e-5)
 
 
 def test_two_processes_equal_one_that_accumulates_dice_included(train_pairs, tmp_path):
