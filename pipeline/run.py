@@ -100,8 +100,11 @@ class Job:
 
 @contextmanager
 def _locked(job: Job) -> Iterator[None]:
-    """Hold the lock of this stage's item; wait for an earlier run that is still ending."""
-    path = job.cache / "locks" / f"{job.stage}@{job.item}.lock"
+    """Hold the lock of this stage's item; wait for an earlier run that is still ending.
+
+    It is the workspace's own: experiments that run side by side each write to a workspace of their own.
+    """
+    path = Path(".cache") / "locks" / f"{job.stage}@{job.item}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

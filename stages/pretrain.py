@@ -1,5 +1,6 @@
 """Train a method on the domain `pretrain.domain`, from random weights or from `models/pretrained/`."""
 
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 from models.data import Pairs, Unpaired
 from models.devices import is_first
 from models.method import METHODS, Method, build, save
-from models.settings import TrainingSettings, read_settings
+from models.settings import FREE, TrainingSettings, read_settings
 from models.training import train
 from pipeline.archives import file_identity
 from pipeline.content import digest
@@ -74,9 +75,15 @@ def training_pairs(packed: Pack, method: Method, domain: str) -> Pairs:
 
 
 def run_folder(job: Job, name: str, packed: Path) -> Path:
-    """Where a training leaves its checkpoint: another place for another pack or other code, so that none is mixed."""
+    """Where a training leaves its checkpoint: another place for another pack, other code or other settings.
+
+    So none is mixed, also when experiments train side by side.
+    """
     method = METHODS[job.item].partition(":")[0]
-    identity = digest([code_of(f"stages.{job.stage}"), code_of(method), file_identity(packed, job.memo)])
+    training = dataclasses.asdict(training_settings(job.params, job.stage, job.item))
+    settings = repr((job.params.system(job.item), {key: training[key] for key in training if key not in FREE}))
+    code = [code_of(f"stages.{job.stage}"), code_of(method)]
+    identity = digest([*code, file_identity(packed, job.memo), settings.encode()])
     return job.cache / "runs" / f"{name}-{identity.hex()[:12]}"
 
 
