@@ -20,7 +20,7 @@ TINY = {
 }  # fmt: skip
 LAUNCHERS = {
     "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29431", "-m", "pipeline.run"],
-    "fabric": ["-m", "lightning.fabric.cli", "run", "--devices", "2", "--accelerator", "cpu", "--main-port", "29432",
+    "fabric": ["-m", "lightning.fabric.cli", "--devices", "2", "--accelerator", "cpu", "--main-port", "29432",
                str(ROOT / "pipeline" / "run.py")],
 }  # fmt: skip
 
