@@ -38,6 +38,7 @@ ALONE = ("pairs", "pack")
 SIZE = (44, 64)
 COUNTS = {"DeepFashion, 52,712": 52_712, "1 M": 1_000_000, "10 M": 10_000_000}
 MACHINES = (1, 64)
+MEMO = "index.sqlite*"  # its files are further names of the artifacts
 
 T = TypeVar("T")
 
@@ -67,11 +68,11 @@ def run_stages(folder: Path, people: int) -> dict[str, tuple[float, float, float
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
     costs = {}
     for stage in STAGES:
-        before = spent(resource.RUSAGE_CHILDREN)
+        before, noted = spent(resource.RUSAGE_CHILDREN), weigh(folder / ".cache" / "memo", MEMO)
         command = [sys.executable, "-m", "pipeline.run", f"{stage}@source"]
         subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True)
         seconds = spent(resource.RUSAGE_CHILDREN) - before
-        sizes = weigh(folder / "data" / stage), weigh(folder / ".cache" / "memo", f"{stage}.*")
+        sizes = weigh(folder / "data" / stage), weigh(folder / ".cache" / "memo", MEMO) - noted
         costs[stage] = (seconds, *sizes)
     return costs
 
@@ -130,14 +131,14 @@ def house_keeping(count: int) -> float:
             found = map_items(items, make_worker, memo=store, fingerprint=b"", engine=engine, title="", total=0)
             return {key: found[key]["image"] for key in found.keys}
 
-        told("engine: inline, all new", count, lambda: run(Engine("inline"), "a.sqlite"))
-        spread, _ = told("engine: two processes, new", count, lambda: run(Engine("processes", 2), "b.sqlite"))
-        _, images = told("engine: all known", count, lambda: run(Engine("inline"), "a.sqlite"))
+        told("engine: inline, all new", count, lambda: run(Engine("inline"), "a"))
+        spread, _ = told("engine: two processes, new", count, lambda: run(Engine("processes", 2), "b"))
+        _, images = told("engine: all known", count, lambda: run(Engine("inline"), "a"))
         shards = folder / "shards"
         wrote, _ = told("100 shards written", count, lambda: write_shards(shards, images, shards=100, suffix=".png"))
         read, _ = told("100 shards read", count, lambda: sum(map(len, ShardReader(shards).values())))
         told("pack written", count, lambda: pack(folder / "pack.h5", images))
-        sizes = {"memo": weigh(folder, "a.sqlite*"), "shards": weigh(shards), "pack": weigh(folder, "pack.h5")}
+        sizes = {"memo": weigh(folder / "a", MEMO), "shards": weigh(shards), "pack": weigh(folder, "pack.h5")}
         print("bytes/picture: " + ", ".join(f"{what} {size / count:,.0f}" for what, size in sizes.items()))
     return (spread + wrote + read) / count
 

@@ -86,6 +86,79 @@ class PoseEncoder(Chain):
         )
 
 
+Box = tuple[int, int, int, int]  # rows from, to, columns from, to; of pixels, multiples of 8
+
+
+class Surroundings:
+    """What lies around a box of a picture that is empty elsewhere: the maps of the picture of nothing.
+
+    A convolution sees the box with a frame of what is known there, or of the border's padding. First a whole empty
+    picture goes through, and what each convolution is given is remembered; then boxes do, in the same order.
+    """
+
+    def __init__(self, maps: list[Tensor] | None = None, box: Box | None = None) -> None:
+        self.maps, self.box, self.met = [] if maps is None else maps, box, 0
+
+    def of(self, box: Box) -> "Surroundings":
+        """What lies around this box."""
+        return Surroundings(self.maps, box)
+
+    def convolve(self, conv: nn.Conv2d, x_1CHW: Tensor) -> Tensor:
+        """What the convolution makes of the box."""
+        if self.box is None:
+            self.maps.append(x_1CHW)
+            return conv(x_1CHW)
+        around, self.met = self.maps[self.met], self.met + 1
+        (height, width), whole, pad = around.shape[2:], self.maps[0].shape[2], int(conv.padding[0])
+        top, bottom, left, right = (side * height // whole for side in self.box)
+        first, last = max(0, top - pad), min(height, bottom + pad)
+        start, stop = max(0, left - pad), min(width, right + pad)
+        above, below = around[..., first:top, left:right], around[..., bottom:last, left:right]
+        x_1CHW = torch.cat([above, x_1CHW, below], dim=2)
+        x_1CHW = torch.cat([around[..., first:last, start:left], x_1CHW, around[..., first:last, right:stop]], dim=3)
+        pads = [pad - (left - start), pad - (stop - right), pad - (top - first), pad - (last - bottom)]
+        if any(pads):
+            x_1CHW = F.pad(x_1CHW, pads, mode="constant" if conv.padding_mode == "zeros" else conv.padding_mode)
+        return F.conv2d(x_1CHW, conv.weight, conv.bias, conv.stride)
+
+
+def cut(x_BCHW: Tensor, box: Box, step: int = 1) -> Tensor:
+    """The box of a map whose cells are `step` pixels wide."""
+    top, bottom, left, right = (side // step for side in box)
+    return x_BCHW[..., top:bottom, left:right]
+
+
+def reach(trunk: Trunk, tap: str) -> int:
+    """How many pixels away from a change the features of a tap still differ."""
+    reached, step = 0, 1
+    for index in range(layer_index(trunk.kind, tap) + 1):
+        if isinstance(trunk[index], nn.Conv2d | nn.MaxPool2d):
+            reached += step
+        if isinstance(trunk[index], nn.MaxPool2d):
+            step *= 2
+    return reached
+
+
+def part_boxes(masks_NHW: Tensor, margin: int) -> list[Box] | None:
+    """For each mask the box in which features may differ from the empty picture's; None where whole ones are no more.
+
+    None also for pictures whose sides are no multiples of 8.
+    """
+    height, width = masks_NHW.shape[1:]
+    if height % 8 or width % 8:
+        return None
+    boxes = []
+    for mask_HW in masks_NHW:
+        sides: list[int] = []
+        for axis, size in ((1, height), (0, width)):
+            shown = mask_HW.amax(axis).nonzero()
+            span = (int(shown[0]) - margin, int(shown[-1]) + 1 + margin) if len(shown) else (0, 0)
+            sides += [max(0, span[0] // 8 * 8), min(size, -(-span[1] // 8) * 8)]
+        boxes.append((sides[0], sides[1], sides[2], sides[3]))
+    area = sum((box[1] - box[0]) * (box[3] - box[2]) for box in boxes)
+    return boxes if area < (len(boxes) - 1) * height * width else None
+
+
 class TextureEncoder(nn.Module):
     """(B, 3, H, W) pictures of one part each -> (B, S) codes.
 
@@ -121,6 +194,59 @@ class TextureEncoder(nn.Module):
             part_B1HW = F.interpolate(part_B1HW, x_BCHW.shape[2:], mode="area")
             x_BCHW = x_BCHW * (part_B1HW / part_B1HW.mean((2, 3), keepdim=True).clamp_min(1e-6))
         return self.model(x_BCHW).flatten(1)
+
+    def codes(self, image_B3HW: Tensor, parts_BKHW: Tensor) -> Tensor:
+        """(B, K, S) codes of the parts of each picture: the masked pictures go through as one batch.
+
+        With a VGG on the CPU each is computed within its box instead, see `Surroundings`, where that is less work. A
+        GPU would wait for the boxes to be read.
+        """
+        count, parts = parts_BKHW.shape[:2]
+        if hasattr(self, "vgg") and image_B3HW.device.type == "cpu":
+            boxes = part_boxes(parts_BKHW.flatten(0, 1), reach(self.vgg, _VGG_TAPS[-1]))
+            if boxes is not None:
+                return self._within(image_B3HW, parts_BKHW, boxes).unflatten(0, (count, parts))
+        codes_NS = self(image_B3HW.repeat_interleave(parts, 0), parts_BKHW.flatten(0, 1)[:, None])
+        return codes_NS.unflatten(0, (count, parts))
+
+    def _within(self, image_B3HW: Tensor, parts_BKHW: Tensor, boxes: list[Box]) -> Tensor:
+        """(B K, S) codes from the boxes of the parts; around them all is as in the picture of nothing."""
+        around = Surroundings()
+        empty_1CHW = self._walk(torch.zeros_like(image_B3HW[:1]), around)
+        pooled = []
+        for number, box in enumerate(boxes):
+            mask_11HW = parts_BKHW.flatten(0, 1)[number, None, None]
+            image_13HW = image_B3HW[number // parts_BKHW.shape[1], None]
+            is_there = box[0] < box[1]
+            x_1CHW = (
+                self._walk(cut(image_13HW * mask_11HW, box), around.of(box)) if is_there else empty_1CHW[..., :0, :0]
+            )
+            pooled.append(self._pooled(x_1CHW, empty_1CHW, mask_11HW, box))
+        return self.model[1](torch.cat(pooled)).flatten(1)
+
+    def _walk(self, x_1CHW: Tensor, around: Surroundings) -> Tensor:
+        """The last map of a box, or of a whole picture where `around` is new."""
+        seen, indices = {}, [layer_index(self.vgg.kind, tap) for tap in _VGG_TAPS]
+        features = x_1CHW
+        for index in range(indices[-1] + 1):
+            layer = self.vgg[index]
+            features = around.convolve(layer, features) if isinstance(layer, nn.Conv2d) else layer(features)
+            seen[index] = features
+        for block, index in zip((self.conv1, self.conv2, self.conv3, self.conv4), indices, strict=True):
+            x_1CHW = torch.cat([F.relu(around.convolve(block.conv, x_1CHW)), seen[index]], dim=1)
+        return x_1CHW
+
+    def _pooled(self, x_1CHW: Tensor, empty_1CHW: Tensor, mask_11HW: Tensor, box: Box) -> Tensor:
+        """(1, C, 1, 1) the mean that makes a code, of the map within the box and the empty picture's around it."""
+        size = (empty_1CHW.shape[2], empty_1CHW.shape[3])
+        if self.pooling == "part":
+            share_11HW = F.interpolate(mask_11HW, size, mode="area")
+            x_1CHW = x_1CHW * cut(share_11HW / share_11HW.mean((2, 3), keepdim=True).clamp_min(1e-6), box, 8)
+            total = x_1CHW.sum((2, 3), keepdim=True)
+        else:
+            total = empty_1CHW.sum((2, 3), keepdim=True) - cut(empty_1CHW, box, 8).sum((2, 3), keepdim=True)
+            total = total + x_1CHW.sum((2, 3), keepdim=True)
+        return total / (size[0] * size[1])
 
 
 class Decoder(nn.Module):
@@ -180,10 +306,8 @@ class Generator(nn.Module):
         )
 
     def encode(self, source_B3HW: Tensor, parsing_BKHW: Tensor) -> Tensor:
-        """(B, K, S) codes of the parts: the eight masked pictures go through the encoder as one batch."""
-        parts = parsing_BKHW.shape[1]
-        codes_NS = self.enc_style(source_B3HW.repeat_interleave(parts, 0), parsing_BKHW.flatten(0, 1)[:, None])
-        return codes_NS.unflatten(0, (-1, parts))
+        """(B, K, S) codes of the parts."""
+        return self.enc_style.codes(source_B3HW, parsing_BKHW)
 
     def decode(self, pose_BJHW: Tensor, codes_BKS: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1]: the person of these codes in this pose."""
@@ -204,6 +328,7 @@ class Adgan(Method):
         "frozen_encoders": ("generator.fc", "generator.mlp", "generator.dec", "critic_"),
         "decoder": ("generator.fc", "generator.mlp", "generator.dec"),
     }
+    checkpointed = (TextureEncoder, ResidualBlock, StyledResidualBlock, ConvBlock, ResidualDiscriminator)
     bound = ("pooling", "pose_map")
     edits = frozenset({"dress", "blend"})
 

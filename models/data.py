@@ -3,9 +3,10 @@
 Shape suffixes: B batch, J the 18 joints, H W rows and columns.
 """
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from pipeline.people import labels, skeleton
 from pipeline.people.labels import LABELS
 
 Arrays = dict[str, NDArray[Any]]
+Samples = TypeVar("Samples", Tensor, list[Any])
 
 # What only some systems read beside pictures, label maps and joints: `edges` of the pack, and `pseudo_labels`, with
 # which a system is trained on `Unpaired` pictures.
@@ -44,6 +46,22 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True)
+class Share:
+    """One of `count` equal slices of a batch."""
+
+    place: int = 0
+    count: int = 1
+
+    def of(self, samples: Samples) -> Samples:
+        """The slice of a list or a tensor whose length `count` divides."""
+        size = len(samples) // self.count
+        return samples[self.place * size : (self.place + 1) * size]
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True)
 class Batch:
     """Source and target pictures on the device."""
 
@@ -65,6 +83,13 @@ class Batch:
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.source.shape[-2], self.source.shape[-1]
+
+    def part(self, share: Share) -> "Batch":
+        """The same of fewer pairs."""
+        if share.count == 1:
+            return self
+        cut = {key: share.of(value) for key, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **cut, pseudo=self.pseudo and (share.of(self.pseudo[0]), share.of(self.pseudo[1])))
 
     def scaled(self, scale: float) -> "Batch":
         """The same batch at `scale` times the size, each side rounded to a multiple of 4; joints move along."""
@@ -204,10 +229,11 @@ def _mirrored(arrays: Arrays) -> Arrays:
 
 
 class Draws(Sampler[list[Draw]]):
-    """What each step reads: pairs drawn with replacement, a function of seed and step alone."""
+    """What each step reads: pairs drawn with replacement, a function of seed and step alone, and a share of them."""
 
-    def __init__(self, pairs: int, steps: range, *, batch: int, seed: int, mirror: bool) -> None:
+    def __init__(self, pairs: int, steps: range, *, batch: int, seed: int, mirror: bool, share: Share = WHOLE) -> None:
         self.pairs, self.steps, self.batch, self.seed, self.mirror = pairs, steps, batch, seed, mirror
+        self.share = share
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -217,13 +243,26 @@ class Draws(Sampler[list[Draw]]):
             dice = np.random.default_rng((self.seed, step))
             pairs = dice.integers(self.pairs, size=self.batch)
             mirrored = dice.random(self.batch) < (0.5 if self.mirror else 0)
-            yield [Draw(int(pair), bool(flag)) for pair, flag in zip(pairs, mirrored, strict=True)]
+            yield self.share.of([Draw(int(pair), bool(flag)) for pair, flag in zip(pairs, mirrored, strict=True)])
+
+
+_AHEAD = 4  # batches that each reading process has ready
 
 
 def batches(pairs: Pairs, draws: Sampler[list[Draw]], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
-    """The drawn samples on `device`, in the order of the draws whatever the number of reading processes."""
+    """The drawn samples on `device`, in the order of the draws whatever the number of reading processes.
+
+    With -1 workers the pictures of a GPU are read by up to four processes, those of the CPU by the training itself.
+    """
+    on_cuda = device.type == "cuda"
+    if workers < 0:
+        workers = min(4, max(1, (os.cpu_count() or 1) - 1)) if on_cuda else 0
     loader: DataLoader[Any] = DataLoader(
-        pairs, batch_sampler=draws, num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=False
+        pairs,
+        batch_sampler=draws,
+        num_workers=workers,
+        pin_memory=on_cuda,
+        prefetch_factor=_AHEAD if workers else None,
     )
     for arrays in loader:
         yield to_batch(arrays, device)
@@ -259,15 +298,15 @@ _RECOLOURED = (labels.BACKGROUND, labels.UPPER_CLOTHES, labels.PANTS, labels.SKI
 _RECOLOURED_SHARE = 0.75
 
 
-def recoloured(batch: Batch, dice: torch.Generator) -> Batch:
+def recoloured(batch: Batch, dice: torch.Generator, share: Share = WHOLE) -> Batch:
     """The batch with other mean colours for clothes and background, the same in source and target.
 
     Three in four of these parts of each pair are moved to a colour drawn at random; their shading and pattern stay. Few
-    people then teach many colours. Skin and hair stay.
+    people then teach many colours. Skin and hair stay. The dice are cast for the whole batch that this is a `share` of.
     """
-    count, parts = len(batch.source), len(LABELS)
-    colours_BK3 = torch.rand((count, parts, 3), generator=dice) * 1.8 - 0.9
-    is_changed_BK = torch.rand((count, parts), generator=dice) < _RECOLOURED_SHARE
+    count, parts = len(batch.source) * share.count, len(LABELS)
+    colours_BK3 = share.of(torch.rand((count, parts, 3), generator=dice)) * 1.8 - 0.9
+    is_changed_BK = share.of(torch.rand((count, parts), generator=dice)) < _RECOLOURED_SHARE
     is_changed_BK[:, [label for label in range(parts) if label not in _RECOLOURED]] = False
     device = batch.source.device
     shift_BK3 = (colours_BK3.to(device) - _mean_colours(batch)) * is_changed_BK[..., None].to(device)

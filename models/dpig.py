@@ -356,6 +356,7 @@ class Dpig(Method):
         "frozen_encoders": ("decoder.", "critic.", "pose_decoder.", "mappings.", "code_critics."),
         "decoder": ("decoder.", "critic."),
     }
+    checkpointed = (ResidualPair, Pyramid, Critic)
     bound = ("layout", "mask", "crop_px", "placed", "radius_px", "compat")
     edits = frozenset({"sample", "reid"})
 

@@ -5,6 +5,7 @@ A system is one `Method`: it owns its networks, its settings say all about them,
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import json
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from models.data import Batch
 from models.settings import SettingsError, read_settings
@@ -55,7 +57,10 @@ class Moment:
 
 
 class Update(Protocol):
-    """One optimiser step: the gradient of `loss` goes to the parameters of that optimiser and to no others."""
+    """One optimiser step: the gradient of `loss` goes to the parameters of that optimiser and to no others.
+
+    At most once for each optimiser in a `train_step`; of a batch in parts the last one's call moves the weights.
+    """
 
     def __call__(self, name: str, loss: Tensor) -> None:
         """Do it."""
@@ -75,6 +80,8 @@ class Method(nn.Module, ABC):
     trainable: ClassVar[dict[str, tuple[str, ...]]] = {"everything": ("",)}
     # Settings that weights are bound to though their shapes do not show it.
     bound: ClassVar[tuple[str, ...]] = ()
+    # Blocks that a training with `checkpointing` computes twice instead of keeping what is inside. No running means.
+    checkpointed: ClassVar[tuple[type[nn.Module], ...]] = ()
     # What is read of a pack beside pictures, label maps and joints: of `models.data.EXTRAS`.
     reads: frozenset[str] = frozenset()
     # What a command can ask for beside `generate`.
@@ -127,6 +134,11 @@ class Method(nn.Module, ABC):
             image = (self.draw(small) if codes_BKS is None else self.decode(small, codes_BKS)).float()
         return enlarged(image, batch.size)
 
+    def forget_inside_blocks(self) -> None:
+        """Keep of the `checkpointed` blocks only what goes in, and compute the rest again for the gradient."""
+        for block in _outermost(self, self.checkpointed):
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+
     def learning_parameters(self, network: nn.Module) -> list[nn.Parameter]:
         """The parameters of `network` that are not frozen."""
         return [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -137,6 +149,15 @@ class Method(nn.Module, ABC):
             raise SettingsError(f"learn: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
+
+
+def _outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[nn.Module]:
+    """The modules of these kinds that are in no other one of them."""
+    for child in module.children():
+        if isinstance(child, kinds):
+            yield child
+        else:
+            yield from _outermost(child, kinds)
 
 
 def enlarged(image_B3HW: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import BottleneckUNet, SameConv, scaled
+from models.blocks import BottleneckUNet, ResidualPair, SameConv, scaled
 from models.data import Batch, pose_maps, scaled_size
 from models.discriminators import DcganDiscriminator, clip_weights
 from models.losses import foreground_l1, log_likelihood, wasserstein
@@ -118,6 +118,7 @@ class Pg2(Method):
         "frozen_encoders": ("coarse.decoder", "fine.decoder", "fine.last", "critic"),
         "decoder": ("coarse.decoder", "fine.decoder", "fine.last"),
     }
+    checkpointed = (ResidualPair, DcganDiscriminator)
     bound = ("radius_px",)
 
     def __init__(self, settings: Pg2Settings) -> None:

@@ -388,6 +388,7 @@ class Scagan(Method):
         "frozen_encoders": (*(f"generator.{name}" for name in ("fc", "head_0", "G_", "up_", "conv_img")), "critic_"),
         "decoder": tuple(f"generator.{name}" for name in ("fc", "head_0", "G_", "up_", "conv_img")),
     }
+    checkpointed = (ContentStyleBlock, SpadeResidualBlock, ResidualDiscriminator)
     bound = ("content", "encoder_norm", "compat", "sigma_px")
     reads = frozenset({"edges"})
 

@@ -28,7 +28,7 @@ from models.features import Trunk, layer_index, to_imagenet
 from models.losses import lsgan
 from models.method import Method, Moment, Phase, Update
 from models.settings import SettingsError, setting
-from models.spt_networks import Appearance, PatchCritic, PoseNetwork, Semantic
+from models.spt_networks import Appearance, Down, PatchCritic, PoseNetwork, Semantic, Up
 from models.warps import body_masks, body_parts, crop_faces, joint_patches, make_warps, moved_at_random, ten_labels
 from pipeline.people.parts import TEN_LABELS
 from pipeline.people.skeleton import JOINTS
@@ -119,6 +119,7 @@ class Spt(Method):
         "everything": ("",),
         "appearance": ("appearance", "critic_picture", "critic_face"),
     }
+    checkpointed = (Down, Up, PatchCritic, PoseNetwork)
     bound = ("mode", "compat")
     reads = frozenset({"pseudo_labels"})
     edits = frozenset({"restyle", "edit"})

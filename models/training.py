@@ -3,20 +3,27 @@
 Everything random in a step is a function of (seed, step): which pairs are drawn, and torch's own dice. A checkpoint
 therefore holds weights, optimisers and a step number, and a run killed at any moment goes on to the same weights.
 
+A batch may be worked on in parts: of several processes each has one (`devices`, `nodes`), and each may work on its own
+in `accumulate` parts, one after the other. An optimiser then steps once, by the mean of the parts' gradients. N
+processes do the same as one with `accumulate` N, and both the same as one with the batch as a whole, to rounding, as
+far as a loss is a mean over the pairs. It is not where a step throws dice (each part its own: dropout, noise), where
+statistics are taken over a batch (batch norm, contextual loss, running means of codes), where only some pairs count
+(SPT's faces). Accumulating, a generator that is judged by what a critic has just learnt (PG2's second, DPIG's mappings)
+meets in all parts but the last the critic of before the step.
+
     method = build("adgan", {"width": 0.25})
     trained = train(method, pairs, TrainingSettings(steps=1500), validation=held_out, logger=logger, work_dir=folder)
     save(path, trained)
 """
 
 import copy
-import dataclasses
-import hashlib
-import json
+import functools
 import logging
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,9 +32,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from models.data import Batch, Draws, Pairs, batches, pose_maps, recoloured, take, to_levels
-from models.method import Method, Moment, Phase
-from models.settings import SettingsError, setting
+from models import checkpoints, devices
+from models.data import Batch, Draws, Pairs, Share, batches, pose_maps, recoloured, take, to_levels
+from models.method import Method, Moment, Phase, save
+from models.settings import TrainingSettings
 from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -47,35 +55,12 @@ class Logger(Protocol):
         """(rows x H, 4 x W, 3) RGB after `step` steps: source, target pose, target, generated."""
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long, how large, how fast."""
+class _Silent:
+    """The logger of all processes but the first."""
 
-    steps: int = setting(2000, low=0)  # 0: the weights stay as they are
-    batch: int = setting(4, low=1)
-    seed: int = setting(0, low=0)
-    decay_from: float = setting(0.6, low=0, high=1)  # share of the steps after which learning rates fall linearly to 0
-    small_until: float = setting(0.0, low=0, high=1)  # share of the steps first done at half the system's size
-    average: float = setting(0.995, low=0, high=0.99999)  # decay of the weights' moving average; 0: none
-    mirror: bool = setting(True)  # mirror half of the pairs
-    recolour: bool = setting(False)  # give clothes and background other colours, the same in both pictures
-    rate: float = setting(1.0, low=0, high=100)  # times the system's own learning rates
-    learn: str = setting("everything")  # what learns: one of the system's choices
-    device: str = setting("auto", choices=("auto", "cpu", "cuda"))
-    precision: str = setting("32-true", choices=("32-true", "bf16-mixed"))
-    threads: int = setting(0, low=0)  # of torch on the CPU; 0: as many as there are cores
-    workers: int = setting(0, low=0)  # processes that read pictures; 0: the training process itself
-    log_every: int = setting(25, low=1)
-    sample_every: int = setting(250, low=1)
-    checkpoint_every: int = setting(250, low=1)
-    held_out: int = setting(16, low=1)  # validation pairs that are scored; the first four of them are shown
-    patience: int = setting(0, low=0)  # stop when so many looks at them in a row bring no better score; 0: never
-    diverged_at: float = setting(30.0, low=1)  # stop when the losses exceed this many times their first value
+    def log(self, step: int, values: dict[str, float]) -> None: ...
 
-    def __post_init__(self) -> None:
-        for name in ("sample_every", "checkpoint_every"):
-            if getattr(self, name) % self.log_every:
-                raise SettingsError(f"{name}: {getattr(self, name)} must be a multiple of log_every ({self.log_every})")
+    def samples(self, step: int, sheet: NDArray[np.uint8]) -> None: ...
 
 
 def train(
@@ -83,36 +68,61 @@ def train(
 ) -> Method:
     """The trained system with averaged weights, on the CPU, in eval mode; with `patience` the best that were seen.
 
-    Goes on from `work_dir/checkpoint.pt` where the same settings and data left one, and leaves it there.
-    DivergedError when the losses do.
+    Goes on from the checkpoints in `work_dir` where the same settings and data left some, and leaves its own there;
+    with `keep_best` also `best.safetensors`. DivergedError when the losses do.
     """
+    work = functools.partial(
+        _train, pairs=pairs, settings=settings, validation=validation, logger=logger, work_dir=work_dir
+    )
+    return devices.run_in_each(devices.fabric_for(settings), work, method, work_dir / "trained.pt")
+
+
+def _train(
+    fabric: Fabric,
+    method: Method,
+    *,
+    pairs: Pairs,
+    settings: TrainingSettings,
+    validation: Pairs,
+    logger: Logger,
+    work_dir: Path,
+) -> Method:
+    """What each process does."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    fabric = Fabric(accelerator=settings.device, devices=1, precision=settings.precision)
+    logger = logger if fabric.is_global_zero else _Silent()
     method.let_learn(settings.learn)
     method.to(fabric.device, memory_format=torch.channels_last).train()
+    devices.take_over(method.state_dict().values())
     run = Run(fabric, method, settings)
-    checkpoint, recipe = work_dir / "checkpoint.pt", _recipe(method, settings, pairs)
-    run.resume(checkpoint, recipe, logger)
+    recipe = checkpoints.recipe_of(method, settings, pairs)
+    run.resume(work_dir, recipe, logger)
     held_out = take(validation, settings.held_out, fabric.device)
     draws = Draws(
-        len(pairs), range(run.step, settings.steps), batch=settings.batch, seed=settings.seed, mirror=settings.mirror
+        len(pairs),
+        range(run.step, settings.steps),
+        batch=settings.batch,
+        seed=settings.seed,
+        mirror=settings.mirror,
+        share=run.share,
     )
     stream = batches(pairs, draws, device=fabric.device, workers=settings.workers)
+    bar = tqdm(stream, method.name, settings.steps, initial=run.step, unit="step", disable=not fabric.is_global_zero)
 
-    for batch in tqdm(stream, method.name, settings.steps, initial=run.step, unit="step"):
+    for batch in bar:
         terms = run.advance(batch)
         is_last = run.step == settings.steps
         if run.step % settings.log_every == 0 or is_last:
             run.report(terms, logger)
+            is_last = is_last or run.is_out_of_time()
         if run.step % settings.sample_every == 0 or is_last:
             run.show(held_out, logger)
-        if run.is_exhausted:
+        if is_last or run.is_exhausted:
             break
-        if run.step % settings.checkpoint_every == 0 and not is_last:
-            run.write(checkpoint, recipe)
+        if run.step % settings.checkpoint_every == 0:
+            run.write(work_dir, recipe)
 
-    run.take_best()
+    run.take_best(work_dir / "best.safetensors")
     return run.averaged.to("cpu").eval()
 
 
@@ -131,9 +141,15 @@ class Run:
     def __init__(self, fabric: Fabric, method: Method, settings: TrainingSettings) -> None:
         self.fabric, self.method, self.settings = fabric, method, settings
         self.averaged = copy.deepcopy(method) if settings.average else method
+        if settings.checkpointing:
+            method.forget_inside_blocks()
+        self.share = devices.share_of(fabric)
+        self.scaler = torch.amp.GradScaler(fabric.device.type, enabled=settings.precision == "16-mixed")
+        self.part = 0  # of the process's batch that is worked on
+        self.began = time.monotonic()  # earlier by what a resumed training had already taken
         self.step = 0
         self.phase = ""
-        self.optimisers: dict[str, Any] = {}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.history: list[tuple[int, dict[str, float]]] = []
         self.best: Best | None = None
         self.looks_since_best = 0
@@ -143,11 +159,24 @@ class Run:
         """Have the held-out pairs not been drawn better for `patience` looks?"""
         return 0 < self.settings.patience <= self.looks_since_best
 
-    def take_best(self) -> None:
-        """Put the best averaged weights back."""
-        if self.best is not None:
-            log.info("%s: the weights after %d of %d steps are kept", self.method.name, self.best.step, self.step)
-            self.averaged.load_state_dict(self.best.weights)
+    def is_out_of_time(self) -> bool:
+        """Has the first process been at it for `max_minutes`?"""
+        limit = self.settings.max_minutes
+        if not limit or not devices.agreed(time.monotonic() - self.began >= 60 * limit):
+            return False
+        steps, phase = self.settings.steps, self.phase
+        log.warning("%s: out of time after %d of %d steps, in phase %s", self.method.name, self.step, steps, phase)
+        return True
+
+    def take_best(self, path: Path) -> None:
+        """With `patience` put the best averaged weights back; with `keep_best` write them to `path`."""
+        if self.best is None:
+            return
+        log.info("%s: best after %d of %d steps", self.method.name, self.best.step, self.step)
+        best = self.averaged if self.settings.patience else copy.deepcopy(self.averaged)
+        best.load_state_dict(self.best.weights)
+        if self.settings.keep_best and self.fabric.is_global_zero:
+            save(path, best)
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
         """The loss terms of one step."""
@@ -156,29 +185,47 @@ class Run:
             self._begin(phase.name)
         at = Moment(phase.name, self.step - steps.start, len(steps))
         self._set_learning_rates(at.progress)
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
         is_small = at.progress < self.settings.small_until
         batch = batch.scaled(self.method.settings.scale * (0.5 if is_small else 1))
         if self.settings.recolour:
-            batch = recoloured(batch, torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step))
-        with self.fabric.autocast():
-            terms = self.method.train_step(batch, self._update, at)
+            batch = recoloured(batch, torch.Generator().manual_seed(self._dice()), self.share)
+        terms = self._work_on(batch, at)
         self._average()
         self.step += 1
         return terms
 
+    def _work_on(self, batch: Batch, at: Moment) -> dict[str, Tensor]:
+        parts, found = self.settings.accumulate, []
+        for self.part in range(parts):
+            torch.manual_seed(self._dice(self.share.place * parts + self.part))
+            with self.fabric.autocast():
+                found.append(self.method.train_step(batch.part(Share(self.part, parts)), self._update, at))
+        if self.scaler.is_enabled():
+            self.scaler.update()
+        if parts == 1:
+            return found[0]
+        return {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
+
+    def _dice(self, part: int = 0) -> int:
+        """The seed of this step for a part of the whole batch."""
+        if part == 0:
+            return self.settings.seed * 1_000_003 + self.step
+        return int(np.random.SeedSequence((self.settings.seed, self.step, part)).generate_state(1)[0])
+
     def _begin(self, phase: str) -> None:
         self.phase = phase
-        optimisers = self.method.optimisers(phase)
-        self.optimisers = {name: self.fabric.setup_optimizers(optimiser) for name, optimiser in optimisers.items()}
+        self.optimisers = self.method.optimisers(phase)
 
     def _update(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad()
+        optimiser, parts = self.optimisers[name], self.settings.accumulate
+        if self.part == 0:
+            optimiser.zero_grad()
         # Only these parameters get a gradient: a generator's loss runs through the critics without touching theirs.
         own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        self.fabric.backward(loss, inputs=own)
-        optimiser.step()
+        self.scaler.scale(loss if parts == 1 else loss / parts).backward(inputs=own)
+        if self.part == parts - 1:
+            devices.average(parameter.grad for parameter in own if parameter.grad is not None)
+            self.scaler.step(optimiser)
 
     def _set_learning_rates(self, progress: float) -> None:
         decay_from = self.settings.decay_from
@@ -189,6 +236,8 @@ class Run:
 
     @torch.no_grad()
     def _average(self) -> None:
+        if self.share.count > 1:
+            devices.average(self._running_means())
         if self.averaged is self.method:
             return
         # A young average follows quickly, or the first weights would stay in it for long.
@@ -202,8 +251,15 @@ class Run:
         for old, new in zip(self.averaged.buffers(), self.method.buffers(), strict=True):
             old.copy_(new)
 
+    def _running_means(self) -> list[Tensor]:
+        """What a state dict has beside parameters and counts: each process has seen its own part of the batch."""
+        learnt = {name for name, _ in self.method.named_parameters()}
+        state = self.method.state_dict().items()
+        return [tensor for name, tensor in state if name not in learnt and tensor.is_floating_point()]
+
     def report(self, terms: dict[str, Tensor], logger: Logger) -> None:
         """Log the terms; DivergedError when one is no number or their sum is out of all proportion to the first."""
+        devices.average(terms.values())
         values = {f"train/{name}": float(term) for name, term in terms.items()}
         first = sum(map(abs, (self.history[0][1] if self.history else values).values()))
         for name, value in values.items():
@@ -217,61 +273,56 @@ class Run:
 
     def show(self, held_out: Batch, logger: Logger) -> None:
         """Draw the held-out pairs with the averaged weights: the first four as a sheet, all of them as a number."""
-        generated = self.averaged.generate(held_out)
-        difference = ((generated - held_out.target).abs() * held_out.target_mask).sum()
-        score = float(difference / (3 * held_out.target_mask.sum().clamp_min(1)))
+        if self.fabric.is_global_zero:
+            generated = self.averaged.generate(held_out)
+            difference = ((generated - held_out.target).abs() * held_out.target_mask).sum()
+            score = float(difference / (3 * held_out.target_mask.sum().clamp_min(1)))
+            logger.log(self.step, {"validation/l1_person": score})
+            logger.samples(self.step, sheet(held_out, generated, rows=4))
+        score = devices.agreed(score if self.fabric.is_global_zero else 0.0)
         self._judge(score)
-        value = {"validation/l1_person": score}
-        self.history.append((self.step, value))
-        logger.log(self.step, value)
-        logger.samples(self.step, sheet(held_out, generated, rows=4))
+        self.history.append((self.step, {"validation/l1_person": score}))
 
     def _judge(self, score: float) -> None:
         """Remember the averaged weights where they are the best so far; before the last phase nothing is drawn well."""
-        if not self.settings.patience or self.phase != self.method.phases[-1].name:
+        if not (self.settings.patience or self.settings.keep_best) or self.phase != self.method.phases[-1].name:
             return
         self.looks_since_best += 1
         if self.best is None or score < self.best.score:
             self.best = Best(score, self.step, copy.deepcopy(self.averaged.state_dict()))
             self.looks_since_best = 0
 
-    def write(self, path: Path, recipe: str) -> None:
-        """Write the checkpoint at once or not at all."""
+    def write(self, folder: Path, recipe: str) -> None:
+        """Write a checkpoint; only the first process does."""
+        if not self.fabric.is_global_zero:
+            return
         state = {
             "recipe": recipe,
             "step": self.step,
             "phase": self.phase,
+            "seconds": time.monotonic() - self.began,
             "method": self.method.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "scaler": self.scaler.state_dict(),
             "history": self.history,
             "best": vars(self.best) if self.best else None,
             "looks_since_best": self.looks_since_best,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(path)
+        checkpoints.write(folder, state, keep=self.settings.keep_last)
 
-    def resume(self, path: Path, recipe: str, logger: Logger) -> None:
-        """Take up the checkpoint of the same recipe, if there is one, and log its history again."""
-        if not path.is_file():
-            return
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            is_ours = state["recipe"] == recipe
-        # Bytes that are no checkpoint can end in any error; code that they may carry is not run.
-        except Exception as error:
-            raise UserError(
-                f"{path}: not a checkpoint that can be read ({type(error).__name__}); delete it to begin anew"
-            ) from error
-        if not is_ours:
+    def resume(self, folder: Path, recipe: str, logger: Logger) -> None:
+        """Take up the newest checkpoint of the same recipe that the first process finds; log its history again."""
+        state = devices.agreed(checkpoints.newest(folder, recipe) if self.fabric.is_global_zero else None)
+        if state is None:
             return
         self.step, self.history = state["step"], state["history"]
+        self.began = time.monotonic() - state["seconds"]
         self.best = Best(**state["best"]) if state["best"] else None
         self.looks_since_best = state["looks_since_best"]
         self.method.load_state_dict(state["method"])
         self.averaged.load_state_dict(state["averaged"])
+        self.scaler.load_state_dict(state["scaler"])
         self._begin(state["phase"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
@@ -289,15 +340,6 @@ def _phase_at(phases: tuple[Phase, ...], step: int, total: int) -> tuple[Phase, 
             return phase, range(start, stop)
         start = stop
     raise ValueError(f"step {step} is behind the last of {total}")
-
-
-def _recipe(method: Method, settings: TrainingSettings, pairs: Pairs) -> str:
-    """What a checkpoint must agree with to be taken up: settings, data, and where the weights started."""
-    told = json.dumps([method.name, dataclasses.asdict(method.settings), dataclasses.asdict(settings)], sort_keys=True)
-    digest = hashlib.sha256(told.encode() + pairs.rows.tobytes() + pairs.pictures.keypoints.tobytes())
-    for tensor in method.state_dict().values():
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @torch.no_grad()

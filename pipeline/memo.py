@@ -266,13 +266,13 @@ def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _absolute(path: Path) -> str:
-    return str(path.absolute())
+    return os.path.abspath(path)  # noqa: PTH100 - a fifth of the time, for 50,000 files
 
 
 def _stat(path: Path) -> list[int]:
     """Size, time of change and inode; nothing of a file that is gone."""
     try:
-        state = path.stat()
+        state = os.stat(path)  # noqa: PTH116 - likewise
     except FileNotFoundError:
         return [-1, -1, -1]
     return [state.st_size, state.st_mtime_ns, state.st_ino]

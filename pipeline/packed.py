@@ -76,11 +76,12 @@ def write_pack(
     with h5py.File(partial, "w", libver="latest", track_order=True, rdcc_nbytes=0) as file:
         _describe(file, size=size, sigma_px=sigma_px, source=source)
         stored = _create_planes(file, count, size, codec, with_heatmaps=with_heatmaps)
+        rest = {name: (0,) * (dataset.ndim - 1) for name, dataset in stored.items()}
         names, persons, keypoints = [], [], np.zeros((count, len(JOINTS), 3), np.float32)
         for row, picture in enumerate(pictures):
             for name, dataset in stored.items():
                 if isinstance(picture, Chunks):
-                    dataset.id.write_direct_chunk((row, *[0] * (dataset.ndim - 1)), picture.stored[name])
+                    dataset.id.write_direct_chunk((row, *rest[name]), picture.stored[name])
                 else:
                     dataset[row] = picture.image if name == "images" else getattr(picture, name)
             keypoints[row] = picture.keypoints
@@ -165,7 +166,7 @@ class Pack:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._handle: tuple[int, dict[str, h5py.Dataset]] | None = None
+        self._handle: tuple[int, dict[str, _Plane]] | None = None
         try:
             with h5py.File(self.path, "r") as file:
                 if file.attrs.get("schema") != SCHEMA:
@@ -216,31 +217,53 @@ class Pack:
 
     def heatmaps(self, row: int) -> Bytes | None:
         """(18, H, W) stored heat maps, 255 at the joint; None in a pack without them (`pack.heatmaps: false`)."""
-        return self._read("heatmaps", row) if "heatmaps" in self._datasets() else None
+        return self._read("heatmaps", row) if "heatmaps" in self._planes() else None
 
     def _read(self, name: str, row: int) -> Bytes:
         try:
-            data: Bytes = self._datasets()[name][row]
+            return self._planes()[name].read(row)
         except OSError as error:
             raise UserError(
                 f"{self.path}: {name} of row {row} is damaged ({error}); run `dvc repro pack@{self.path.stem}`"
             ) from error
-        return data
 
-    def _datasets(self) -> dict[str, h5py.Dataset]:
-        """The open datasets: finding one by its name takes longer than reading a picture from it."""
+    def _planes(self) -> dict[str, "_Plane"]:
+        """The open planes: finding one by its name takes longer than reading a picture from it."""
         # An HDF5 handle does not survive a fork, so each process opens its own.
         if self._handle is None or self._handle[0] != os.getpid():
             file = h5py.File(self.path, "r")
-            self._handle = (os.getpid(), {name: file[name] for name in file if isinstance(file[name], h5py.Dataset)})
+            stored = {name: file[name] for name in file if isinstance(file[name], h5py.Dataset)}
+            planes = {name: _Plane(dataset) for name, dataset in stored.items() if dataset.chunks}
+            self._handle = (os.getpid(), planes)
         return self._handle[1]
 
     def chunks(self, row: int) -> dict[str, bytes]:
         """The chunk of every plane as it is stored, by the plane's name."""
-        planes = {name: dataset for name, dataset in self._datasets().items() if dataset.chunks}
-        return {
-            name: dataset.id.read_direct_chunk((row, *[0] * (dataset.ndim - 1)))[1] for name, dataset in planes.items()
-        }
+        return {name: plane.chunk(row) for name, plane in self._planes().items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_handle": None}
+
+
+class _Plane:
+    """An open dataset of one picture per chunk; what h5py works out at each access is kept."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self.dataset = dataset
+        self.rows, self.shape = range(len(dataset)), dataset.shape[1:]
+        self.rest = (0,) * len(self.shape)
+        self.is_plain = dataset.id.get_create_plist().get_nfilters() == 0
+
+    def read(self, row: int) -> Bytes:
+        """The picture; one that is stored as it is comes without h5py's selections, in two thirds of their time."""
+        if not self.is_plain:
+            data: Bytes = self.dataset[row]
+            return data
+        data = np.empty(self.shape, np.uint8)
+        self.dataset.id.read_direct_chunk((self.rows[row], *self.rest), out=data.reshape(-1))
+        return data
+
+    def chunk(self, row: int) -> bytes:
+        """The picture as it is stored."""
+        chunk: bytes = self.dataset.id.read_direct_chunk((row, *self.rest))[1]
+        return chunk

@@ -100,8 +100,11 @@ class Job:
 
 @contextmanager
 def _locked(job: Job) -> Iterator[None]:
-    """Hold the lock of this stage's item; wait for an earlier run that is still ending."""
-    path = job.cache / "locks" / f"{job.stage}@{job.item}.lock"
+    """Hold the lock of this stage's item; wait for an earlier run that is still ending.
+
+    It is the workspace's own: experiments that run side by side each write to a workspace of their own.
+    """
+    path = Path(".cache") / "locks" / f"{job.stage}@{job.item}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -117,6 +120,9 @@ def run(stage: str, item: str) -> None:
         if error.name != f"stages.{stage}":
             raise
         raise UserError(f"there is no stage '{stage}': see dvc.yaml, or `dvc stage list`") from None
+    if int(os.environ.get("RANK", 0)):  # started by a launcher beside the process that holds the lock and writes
+        module.run(job)
+        return
     start = time.time()
     with _locked(job):
         module.run(job)

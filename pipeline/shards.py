@@ -71,7 +71,7 @@ class ShardReader(Mapping[str, bytes]):
     def __init__(self, folder: Path, memo: Memo | None = None) -> None:
         self.folder, self.memo = folder, memo
         self._place = {
-            os.path.splitext(member.name)[0]: (path, member)
+            member.name.rpartition(".")[0] or member.name: (path, member)
             for path in sorted(folder.glob("*.tar"))
             for member in _members(path, memo)
         }
@@ -85,6 +85,9 @@ class ShardReader(Mapping[str, bytes]):
     def __getitem__(self, item_id: str) -> bytes:
         path, member = self._place[item_id]
         return member.read(path)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._place  # the mapping's own would read the item
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._place))

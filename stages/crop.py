@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline import quarantine
@@ -13,6 +15,7 @@ from pipeline.crops import Move, find_move
 from pipeline.engine import Item, PerItem, Results, Worker
 from pipeline.memo import Memo, Outputs
 from pipeline.people.labels import to_png
+from pipeline.people.skeleton import Joints
 from pipeline.pictures import Bytes, decode, encode_png
 from pipeline.run import Job
 from pipeline.shards import write_shards
@@ -122,15 +125,33 @@ def person_finder(weights: Path, rule: str = "main", trusted: str = "") -> Calla
 def _write(job: Job, cropped: Results) -> None:
     shards = job.domain.crop.shards
     annotation = read_keypoints(artifact("ingest", job.item, "annotation.parquet"))
-    moves = {name: json.loads(told) for name, told in cropped.values("move").items()}
-    moved = {name: Move(**{key: tuple(value) for key, value in told.items()}) for name, told in moves.items()}
-    joints = {name: move.joints(annotation[name]) for name, move in moved.items() if name in annotation}
+    told = cropped.values("move")
+    moves = {text: _move(text) for text in set(told.values())}  # pictures of one size are moved alike
+    moved = {name: moves[text] for name, text in told.items()}
+    joints = _moved(annotation, moved)
     for kind, output in (("images", "image"), ("labels", "labels")):
         folder = artifact("crop", job.item, kind)
         write_shards(folder, cropped.contents(output), shards=shards, suffix=".png", memo=job.memo)
     write_keypoints(artifact("crop", job.item, "annotation.parquet"), joints)
     rows = [{"id": name, "offset": list(move.offset), "scale": list(move.scale)} for name, move in moved.items()]
     write_table(artifact("crop", job.item, "moves.parquet"), pd.DataFrame(rows))
+
+
+def _move(text: bytes) -> Move:
+    return Move(**{key: tuple(value) for key, value in json.loads(text).items()})
+
+
+def _moved(annotation: dict[str, Joints], moved: dict[str, Move]) -> dict[str, Joints]:
+    """The joints of the annotated pictures in pixels of the new ones."""
+    alike = defaultdict(list)
+    for name, move in moved.items():
+        if name in annotation:
+            alike[move].append(name)
+    return {
+        name: joints
+        for move, names in alike.items()
+        for name, joints in zip(names, move.joints(np.stack([annotation[name] for name in names])), strict=True)
+    }
 
 
 def _draw(job: Job, cropped: Results) -> None:

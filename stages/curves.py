@@ -1,5 +1,6 @@
 """Training curves by DVCLive, in the form that the trainer logs them."""
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,14 @@ class Curves:
     """Writes scalars as `plots/metrics/*.tsv` and sample pictures as `plots/images/*.png` below a folder."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def live(self) -> Live:
+        """Begun by the process that logs; the others would clear its folder."""
         # The pipeline's own dvc.yaml declares these files; DVCLive writes none and records no experiment.
-        self.live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+        return Live(str(self.folder), dvcyaml=None, save_dvc_exp=False, report=None)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """Scalars after `step` steps."""

@@ -65,10 +65,15 @@ class Trial:
         return choose_groups([persons[row] for _, row in self.rows], [names[row] for _, row in self.rows])
 
     @property
+    def named(self) -> list[tuple[str, str]]:
+        """The names of source and target of every pair."""
+        names = self.packed.names
+        return [(names[source], names[target]) for source, target in self.rows]
+
+    @property
     def list_hash(self) -> str:
         """Of the names of the pairs in their order: numbers of other lists are not comparable."""
-        names = self.packed.names
-        told = "\n".join(f"{names[source]},{names[target]}" for source, target in self.rows)
+        told = "\n".join(",".join(pair) for pair in self.named)
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
@@ -141,6 +146,8 @@ def _measure(job: Job, trial: Trial, pictures: dict[str, list[Bytes]]) -> tuple[
         trial.packed.keypoints[trial.rows[:, 1]],
         [trial.packed.parsing(int(row)) for row in trial.rows[:, 1]],
         sights["oracle"],
+        trial.named,
+        [trial.packed.persons[target] for _, target in trial.rows],
     )
     seen = _perceptual(trial, pictures) if job.params.evaluate.perceptual else {name: {} for name in pictures}
     found: list[Row] = []
@@ -216,13 +223,12 @@ def _set_rows(trial: Trial, protocol: Protocol, name: str, scores: dict[str, flo
 
 def _table(trial: Trial, protocol: Protocol, name: str, scores: Scores) -> pd.DataFrame:
     """Every pair's scores, with what intervals are drawn over."""
-    names = trial.packed.names
     columns = {
         "domain": trial.domain,
         "protocol": protocol.name,
         "method": name,
-        "from": [names[source] for source, _ in trial.rows],
-        "to": [names[target] for _, target in trial.rows],
+        "from": [source for source, _ in trial.named],
+        "to": [target for _, target in trial.named],
         "group": list(trial.groups[1]),
     }
     return pd.DataFrame(columns | scores)

@@ -3,16 +3,15 @@
 To show what the pretraining is worth, the same steps are also taken from random weights.
 """
 
-import shutil
 from pathlib import Path
 
-from models.method import build, save
+from models.method import build
 from models.training import train
 from pipeline.packed import Pack
 from pipeline.run import Job
 from stages.artifacts import artifact, curves, pack
 from stages.curves import Curves
-from stages.pretrain import held_out_pairs, run_folder, training_pairs, training_settings
+from stages.pretrain import held_out_pairs, keep, run_folder, training_pairs, training_settings
 
 
 def run(job: Job) -> None:
@@ -38,5 +37,4 @@ def _train(job: Job, domain: str, name: str, *, start: Path | None) -> None:
         logger=Curves(curves("finetune", job.item) / name),
         work_dir=work_dir,
     )
-    save(artifact("finetune", job.item, f"{name}.safetensors"), trained)
-    shutil.rmtree(work_dir, ignore_errors=True)
+    keep(trained, work_dir, artifact("finetune", job.item, f"{name}.safetensors"))

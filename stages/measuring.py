@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.metrics.people import score_layouts, score_likeness, score_poses
+from models.metrics.people import score_layouts, score_likeness, score_poses, score_retrieval
 from models.metrics.pictures import Scores, score_pictures
 from models.metrics.protocols import Picture, Protocol
 from models.metrics.sets import Seen, frechet_distance, inception_score, kernel_distance
@@ -130,6 +130,8 @@ class Targets:
     joints: skeleton.Joints
     maps: Sequence[labels.LabelMap]
     sight: Sight
+    pairs: Sequence[tuple[str, str]]  # names of source and target picture
+    people: Sequence[str]  # who is shown
 
     @property
     def persons(self) -> list[NDArray[np.bool_]]:
@@ -144,6 +146,7 @@ def score_pairs(pictures: Sequence[Picture], sight: Sight, targets: Targets, pro
         **score_poses(sight.joints, targets.joints, list(sight.scores)),
         "parsing_miou": score_layouts(sight.maps, targets.maps),
         "likeness_lite0": score_likeness(sight.person, targets.sight.person),
+        **score_retrieval(sight.person, targets.sight.person, targets.pairs, targets.people),
     }
 
 

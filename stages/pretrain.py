@@ -1,5 +1,6 @@
 """Train a method on the domain `pretrain.domain`, from random weights or from `models/pretrained/`."""
 
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from models.data import Pairs, Unpaired
+from models.devices import is_first
 from models.method import METHODS, Method, build, save
-from models.settings import read_settings
-from models.training import TrainingSettings, train
+from models.settings import FREE, TrainingSettings, read_settings
+from models.training import train
 from pipeline.archives import file_identity
 from pipeline.content import digest
 from pipeline.errors import UserError
@@ -46,7 +48,18 @@ def run(job: Job) -> None:
         logger=Curves(curves("pretrain", job.item)),
         work_dir=work_dir,
     )
-    save(artifact("pretrain", job.item, "weights.safetensors"), trained)
+    keep(trained, work_dir, artifact("pretrain", job.item, "weights.safetensors"))
+
+
+def keep(trained: Method, work_dir: Path, path: Path) -> None:
+    """Write the weights to `path`, the best ones to `best/` beside it where the training left them, and clear up."""
+    if not is_first():
+        return
+    save(path, trained)
+    best = work_dir / "best.safetensors"
+    if best.is_file():
+        (path.parent / "best").mkdir(exist_ok=True)
+        shutil.move(best, path.parent / "best" / path.name)
     shutil.rmtree(work_dir, ignore_errors=True)
 
 
@@ -62,9 +75,15 @@ def training_pairs(packed: Pack, method: Method, domain: str) -> Pairs:
 
 
 def run_folder(job: Job, name: str, packed: Path) -> Path:
-    """Where a training leaves its checkpoint: another place for another pack or other code, so that none is mixed."""
+    """Where a training leaves its checkpoint: another place for another pack, other code or other settings.
+
+    So none is mixed, also when experiments train side by side.
+    """
     method = METHODS[job.item].partition(":")[0]
-    identity = digest([code_of(f"stages.{job.stage}"), code_of(method), file_identity(packed, job.memo)])
+    training = dataclasses.asdict(training_settings(job.params, job.stage, job.item))
+    settings = repr((job.params.system(job.item), {key: training[key] for key in training if key not in FREE}))
+    code = [code_of(f"stages.{job.stage}"), code_of(method)]
+    identity = digest([*code, file_identity(packed, job.memo), settings.encode()])
     return job.cache / "runs" / f"{name}-{identity.hex()[:12]}"
 
 

@@ -81,7 +81,9 @@ def _score_pairs(request: Request, protocol: Protocol, trials: list[Trial]) -> t
     networks: dict[str, str] = {}
     if request.people:
         seen, real = look_here(generated), look_here(targets)
-        scores = score_pairs(generated, seen, Targets(targets, real.joints, real.maps, real), protocol)
+        pairs = [(name[0], name[2]) for name in (trial.name.rpartition("___") for trial in trials)]
+        reference = Targets(targets, real.joints, real.maps, real, pairs, _persons(trials))
+        scores = score_pairs(generated, seen, reference, protocol)
         if protocol.masked:
             scores["ssim_masked"] = _masked(protocol, trials, real.joints)
     else:
@@ -122,9 +124,12 @@ def _reference(request: Request, targets: list[Bytes]) -> list[Bytes]:
     return [protocol.prepared(read_picture(path)) for path in find_pictures(request.training).values()]
 
 
+def _persons(trials: list[Trial]) -> list[str]:
+    return [person_and_pose(trial.name.rpartition("___")[2])[0] for trial in trials]
+
+
 def _rows(trials: list[Trial], scores: Scores) -> list[dict[str, Any]]:
-    persons = [person_and_pose(trial.name.rpartition("___")[2])[0] for trial in trials]
-    unit, groups = choose_groups(persons, [trial.name for trial in trials])
+    unit, groups = choose_groups(_persons(trials), [trial.name for trial in trials])
     return [
         {"metric": metric, **vars(bootstrap_mean(values, groups)), "over": unit} for metric, values in scores.items()
     ]
@@ -149,11 +154,13 @@ def _provenance(
 ) -> dict[str, Any]:
     names = "\n".join(trial.name for trial in trials)
     height, width = trials[0].target.shape[:2]
+    rows, columns = protocol.prepared(trials[0].target).shape[:2]
     return {
         "protocol": protocol.told(),
         "pictures": len(trials),
         "left_out": len(left_out),
         "size": f"{width}x{height}",
+        "measured_size": f"{columns}x{rows}",
         "list_sha256": hashlib.sha256(names.encode()).hexdigest(),
         "networks_sha256": networks,
         "libraries": {name: version(name) for name in LIBRARIES},
@@ -163,7 +170,8 @@ def _provenance(
 def print_table(result: Result) -> None:
     """Write the scores to stdout, what was left out to stderr."""
     told = result.provenance
-    print(f"protocol {told['protocol']['name']}, {told['pictures']} pictures of {told['size']}")
+    framed = "" if told["measured_size"] == told["size"] else f", measured as {told['measured_size']}"
+    print(f"protocol {told['protocol']['name']}, {told['pictures']} pictures of {told['size']}{framed}")
     for row in result.rows:
         low, high = row.get("low"), row.get("high")
         interval = f"{low:10.4f} .. {high:.4f}" if low is not None and np.isfinite(low) else ""

@@ -1,41 +1,58 @@
-"""Every recipe is a list of parameters that exist, with values that are allowed."""
+"""Every recipe sets parameters that exist, to values that are allowed, and changes nothing else of params.yaml."""
+
+import shutil
 
 import pytest
-from ruamel.yaml import YAML
 
+from models.cost import unbuilt
 from models.method import build, method_class
 from models.settings import read_settings
-from pipeline import params
+from pipeline import params, recipes
 from pipeline.imports import ROOT
+from stages import commands
+from stages.estimates import estimate
 from stages.pretrain import training_settings
 
-RECIPES = sorted(path.name for path in (ROOT / "recipes").iterdir() if path.suffix != ".md")
+RECIPES = recipes.names(ROOT / "recipes")
+WANTED = "quick deepfashion-adgan deepfashion-transfer-1000 pg2-seed001 spt dpig scagan market1501"
+
+
+def plan(*names, **overrides):
+    chosen = [recipes.read(name, ROOT / "recipes") for name in names]
+    return recipes.plan(chosen, overrides, ROOT / "params.yaml")
 
 
 def applied(*names):
-    """params.yaml with the recipes' values, as `dvc exp run` would write them."""
-    yaml = YAML(typ="safe")
-    raw = yaml.load((ROOT / "params.yaml").read_text())
-    for word in " ".join((ROOT / "recipes" / name).read_text() for name in names).split():
-        if word == "-S":
-            continue
-        path, _, value = word.partition("=")
-        *way, last = path.split(".")
-        place = raw
-        for key in way:
-            place = place[key]
-        assert last in place, path
-        place[last] = yaml.load(value)
-    return params.parse(raw)
+    """params.yaml with the recipes' values."""
+    return plan(*names).params
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the parameters and the recipes alone."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_recipes_are_there():
+    assert set(WANTED.split()) <= set(RECIPES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_sets_what_there_is(name):
+def test_a_recipe_sets_what_there_is_and_its_networks_can_be_built(name):
     found = applied(name)
     for method in found.methods:
-        read_settings(method_class(method).Settings, found.system(method), where=method)
+        assert sum(weight.numel() for weight in unbuilt(method, found.system(method)).parameters()) > 0
         for stage in ("pretrain", "finetune"):
             training_settings(found, stage, method)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in ("quick", "fashion-1000")])
+def test_published_trainings_are_at_full_size_throughout(name):
+    found = applied(name)
+    assert all(found.training("pretrain", method)["small_until"] == 0 for method in found.methods)
 
 
 def test_every_recipe_is_explained():
@@ -43,17 +60,151 @@ def test_every_recipe_is_explained():
     assert all(f"`{name}`" in text for name in RECIPES)
 
 
+def test_params_yaml_is_as_the_project_comes():
+    """What `quick` brings back is what stands there; add to recipes/quick.yaml what a new recipe changes."""
+    assert plan("quick").changes == []
+    read = [recipes.read(name, ROOT / "recipes") for name in RECIPES]
+    changed = {key for recipe in read for key in (*recipe.values, *recipe.asks) if "/" not in key}
+    assert changed == set(recipes.read("quick", ROOT / "recipes").values)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_there_and_back_every_byte_is_as_it_was(project, name, capsys):
+    before = (project / "params.yaml").read_text()
+    assert commands.main(["use", name]) == 0
+    after = (project / "params.yaml").read_text()
+    assert (after == before) == (name == "quick")
+    assert [line.partition("#")[2] for line in after.splitlines()] == [
+        line.partition("#")[2] for line in before.splitlines()
+    ]
+    assert commands.main(["use", "quick"]) == 0
+    assert (project / "params.yaml").read_text() == before
+
+
+def test_what_changed_is_told_and_what_is_missing(project, capsys):
+    commands.main(["use", "deepfashion-adgan", "-S", "pretrain.steps=500"])
+    told = capsys.readouterr().out
+    assert "0.25 -> 1.0" in told
+    assert "2600 -> 500" in told
+    assert "still yours to give: -S domains.source.raw" in told
+    assert "posewright use quick" in told
+    found = params.load(project / "params.yaml")
+    assert found.domain("source").ingest.source == "deepfashion"
+    assert found.pretrain["steps"] == 500
+    assert found.methods["adgan"]["width"] == 1.0
+
+
+def test_a_file_that_is_asked_for_is_missed_until_it_is_there(project, capsys):
+    given = ["-S", "domains.source.raw=/data/mine"]
+    commands.main(["use", "deepfashion-transfer-1000", *given])
+    told = capsys.readouterr().out
+    assert "still yours to bring: models/pretrained/adgan.safetensors" in told
+    assert "still yours to give" not in told
+    (project / "models/pretrained").mkdir(parents=True)
+    (project / "models/pretrained/adgan.safetensors").touch()
+    commands.main(["use", "deepfashion-transfer-1000", *given])
+    assert "still yours" not in capsys.readouterr().out
+
+
+def test_a_dry_run_tells_and_writes_nothing(project, capsys):
+    before = (project / "params.yaml").read_text()
+    arguments = ["-S", "finetune.steps=0", "-S", "finetune.scratch=false"]
+    assert commands.main(["use", "pg2-deepfashion", "--dry-run", *arguments]) == 0
+    told = capsys.readouterr().out
+    assert (project / "params.yaml").read_text() == before
+    assert "values of params.yaml would change" in told
+    assert "pg2.coarse" in told
+    assert "122.1" in told  # millions of parameters of the published G1
+    assert "58,000 steps of 1" in told
+    assert "GiB of its memory" in told
+
+
+def test_the_arguments_for_dvc_are_those_values(project, capsys):
+    commands.main(["use", "pg2-seed001", "pg2-seed001-wgan", "--set", "-S", "seed=3"])
+    words = capsys.readouterr().out.split()
+    assert set(words[::2]) == {"-S"}
+    assert {"pg2.critic=wgan_triplet", "methods=[pg2]", "pg2.pretrain.steps=290000", "seed=3"} <= set(words[1::2])
+    assert recipes.plan([], recipes.overrides(words[1::2])).params == applied_with_seed(3)
+
+
+def applied_with_seed(seed):
+    return plan("pg2-seed001-wgan", seed=str(seed)).params
+
+
+def test_the_list_names_them_all(project, capsys):
+    assert commands.main(["use"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if line in RECIPES] == RECIPES
+    assert RECIPES[0] == "quick"
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("set:\n  adgan:\n    widht: 1.0\n", "recipes/mine.yaml: 'adgan.widht' is no key of params.yaml; did you mean 'adgan.width'"),
+        ("set:\n  adgan:\n    width: 7\n", "recipes/mine.yaml: adgan.width: 7.0 is out of range"),
+        ("set:\n  pretrain:\n    batch: many\n", "recipes/mine.yaml: pretrain.batch: expected int, found 'many'"),
+        ("set:\n  domains:\n    source:\n      crop:\n        mode: cut\n", "recipes/mine.yaml: domains.source.crop.mode: 'cut' is not one of"),
+        ("set:\n  methods: [adgam]\n", "methods lists 'adgam'"),
+        ("sets:\n  seed: 1\n", "recipes/mine.yaml: unknown key 'sets'; did you mean 'set'"),
+        ("set: [\n", "recipes/mine.yaml: no valid YAML"),
+        ("set: 3\n", "recipes/mine.yaml: set: expected a dict, found 3"),
+        ("builds_on: [adgen]\nset: {}\n", "no recipe 'adgen'; did you mean 'adgan'"),
+        ("builds_on: [mine]\nset: {}\n", "recipes/mine.yaml: builds on itself"),
+    ],
+)  # fmt: skip
+def test_a_wrong_recipe_is_named_with_its_key(project, capsys, written, told):
+    head = "description: mine\nneeds: nothing\nexpected: {hours: 1, memory_gib: 1, disk_gib: 1}\n"
+    (project / "recipes/mine.yaml").write_text(head + written)
+    before = (project / "params.yaml").read_text()
+    assert commands.main(["use", "mine"]) == 1
+    assert told in capsys.readouterr().err
+    assert (project / "params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["adgam"], "no recipe 'adgam'; did you mean 'adgan'"),
+        (["adgan", "-S", "adgan.width"], "-S adgan.width: expected key=value"),
+        (["adgan", "-S", "adgan.wide=1"], "-S: 'adgan.wide' is no key"),
+        (["adgan", "-S", "adgan.width=9"], "adgan.width: 9.0 is out of range"),
+        (["adgan", "-S", "methods=[adgan"], "-S methods=[adgan: no valid YAML"),
+        (["--dry-run"], "name a recipe: quick, "),
+    ],
+)
+def test_a_wrong_call_is_one_message(project, capsys, arguments, told):
+    assert commands.main(["use", *arguments]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_outside_of_a_project_it_says_where_to_go(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert commands.main(["use"]) == 1
+    assert "project's root" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_recipe_says_it_takes_is_what_is_counted(name):
+    recipe, found = recipes.read(name, ROOT / "recipes"), applied(name)
+    counted = estimate(found)
+    assert recipe.expected.hours == pytest.approx(counted.hours, rel=0.06)
+    assert recipe.expected.memory_gib == pytest.approx(counted.memory_gib, rel=0.06)
+    assert recipe.expected.disk_gib == pytest.approx(counted.disk_gib(found, recipe.pictures), rel=0.06)
+
+
 def test_the_published_recipe_is_the_settings_default():
     """params.yaml holds quick values; the recipe goes back to those that AdganSettings calls the published code's."""
     default = method_class("adgan").Settings()
-    settings = read_settings(type(default), applied("adgan_code").system("adgan"), where="adgan")
+    settings = read_settings(type(default), applied("adgan").system("adgan"), where="adgan")
     different = {key for key, value in vars(default).items() if getattr(settings, key) != value}
     assert different == {"pose_map"}  # the released pictures' maps are single pixels; Gaussians are what is meant
 
 
 def test_the_released_recipe_of_pg2_is_its_settings_default():
     default = method_class("pg2").Settings()
-    settings = read_settings(type(default), applied("pg2_deepfashion").system("pg2"), where="pg2")
+    settings = read_settings(type(default), applied("pg2-deepfashion").system("pg2"), where="pg2")
     different = {key for key, value in vars(default).items() if getattr(settings, key) != value}
     # Full frames; and the quirks, which are mended by default.
     assert different == {"columns", "compat"}
@@ -62,10 +213,10 @@ def test_the_released_recipe_of_pg2_is_its_settings_default():
 @pytest.mark.parametrize(
     ("names", "coarse", "fine"),
     [
-        (["pg2_deepfashion"], 22_000, 58_000),
-        (["pg2_market"], 22_000, 38_000),
-        (["pg2_poster"], 40_000, 25_000),
-        (["pg2_poster", "pg2_poster_wgan"], 40_000, 25_000 * 10),
+        (["pg2-deepfashion"], 22_000, 58_000),
+        (["pg2-market"], 22_000, 38_000),
+        (["pg2-seed001"], 40_000, 25_000),
+        (["pg2-seed001", "pg2-seed001-wgan"], 40_000, 25_000 * 10),
     ],
 )
 def test_pg2_takes_the_published_steps(names, coarse, fine):
@@ -82,7 +233,7 @@ def test_pg2_takes_the_published_steps(names, coarse, fine):
 
 
 def test_the_released_recipe_of_scagan_is_its_settings_default():
-    found, default = applied("scagan_code"), method_class("scagan").Settings()
+    found, default = applied("scagan"), method_class("scagan").Settings()
     settings = read_settings(type(default), found.system("scagan"), where="scagan")
     different = {key for key, value in vars(default).items() if getattr(settings, key) != value}
     assert different == {"compat"}  # the quirks, which are mended by default
@@ -92,9 +243,10 @@ def test_the_released_recipe_of_scagan_is_its_settings_default():
     assert samples == pytest.approx([16_000, 1_600_000], rel=0.02)
 
 
-def test_a_thousand_pairs_and_seventy_five():
-    target = applied("fashion_1000").domain("target")
-    assert (target.pairs.max_train, target.pairs.max_test) == (1000, 75)
+@pytest.mark.parametrize(("name", "domain"), [("fashion-1000", "target"), ("deepfashion-transfer-1000", "source")])
+def test_a_thousand_pairs_and_seventy_five(name, domain):
+    pairs = applied(name).domain(domain).pairs
+    assert (pairs.max_train, pairs.max_test) == (1000, 75)
 
 
 def test_params_yaml_builds_its_methods():

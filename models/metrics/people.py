@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchmetrics.functional.retrieval import retrieval_average_precision, retrieval_hit_rate
 
 from pipeline.people.boxes import pckh_hits
 from pipeline.people.labels import LABELS, LabelMap
@@ -55,3 +57,28 @@ def score_likeness(ours_ND: Values, theirs_ND: Values) -> Values:
     """Cosine of the features of two persons, row by row, -1..1."""
     lengths = np.linalg.norm(ours_ND, axis=1) * np.linalg.norm(theirs_ND, axis=1)
     return np.asarray((ours_ND * theirs_ND).sum(1) / np.maximum(lengths, 1e-12))
+
+
+def score_retrieval(
+    ours_ND: Values, theirs_ND: Values, pairs: Sequence[tuple[str, str]], persons: Sequence[str]
+) -> dict[str, Values]:
+    """Whether features of a generated picture lead to other pictures of its person, as in re-identification.
+
+    The gallery of a pair (source, target) is every distinct target picture but these two: `rank1_lite0` is 1 where the
+    most alike of them shows the same person, `ap_lite0` the average precision of their order, whose mean is mAP. NaN
+    where the gallery has no other picture of the person.
+    """
+    distinct = {target: row for row, (_, target) in enumerate(pairs)}
+    names, rows = np.array(list(distinct)), list(distinct.values())
+    ours, theirs = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (ours_ND, theirs_ND[rows]))
+    # torchmetrics takes an answer of score 0 or less for none.
+    likeness_NG = torch.from_numpy(2 + ours @ theirs.T)
+    of_whom = np.array(persons)
+    found = np.full((2, len(pairs)), np.nan)
+    for row, pair in enumerate(pairs):
+        kept = torch.from_numpy(~np.isin(names, pair))
+        is_right = torch.from_numpy(of_whom[rows] == of_whom[row])[kept]
+        if is_right.any():
+            order = likeness_NG[row][kept]
+            found[:, row] = retrieval_hit_rate(order, is_right, top_k=1), retrieval_average_precision(order, is_right)
+    return {"rank1_lite0": found[0], "ap_lite0": found[1]}

@@ -1,6 +1,7 @@
 """The field's ways of measuring, by name. The same weights score differently under each: never compare across them.
 
-`padded`     PATN, ADGAN, SCA-GAN: 40 white columns on each side; SSIM with a Gaussian window, sigma 1.5, over the range
+`padded`     PATN, ADGAN, SCA-GAN: 40 white columns on each side, so that 176x256 becomes a square (of a picture that is
+             256x256 already, the outer 40 columns become white); SSIM with a Gaussian window, sigma 1.5, over the range
              of the generated picture; Frechet distance to the target test pictures
 `train_fid`  GFLA and those after it: pictures as they are; SSIM with a uniform window of 51 px over the range 1, and
              `ssim_256` as in `padded`; Frechet distance to the training pictures
@@ -18,6 +19,8 @@ from skimage.metrics import structural_similarity
 Picture = NDArray[np.uint8]
 
 WHITE = 255
+# DeepFashion's pictures, of which the field uses the middle 176 columns.
+_SQUARE = (256, 256)
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,11 @@ class Protocol:
 
     def prepared(self, picture: Picture) -> Picture:
         """The picture (H, W, 3) as it is measured."""
-        padding = ((0, 0), (self.pad_px, self.pad_px), (0, 0))
-        return np.pad(picture, padding, constant_values=WHITE) if self.pad_px else picture
+        if not self.pad_px:
+            return picture
+        if picture.shape[:2] == _SQUARE:
+            picture = picture[:, self.pad_px : -self.pad_px]
+        return np.pad(picture, ((0, 0), (self.pad_px, self.pad_px), (0, 0)), constant_values=WHITE)
 
     def told(self) -> dict[str, object]:
         """The settings as plain values, for result rows."""

@@ -57,10 +57,11 @@ def _draw_discs(
     around = np.arange(-np.ceil(radius_px), np.ceil(radius_px) + 2)
     pixels_D2R = np.floor(starts_L2[limb] + way_D2)[..., None] + around
     away_D2R = ((pixels_D2R - starts_L2[limb][..., None]) - way_D2[..., None]) ** 2
-    disc, across, down = np.nonzero(away_D2R[:, 0, :, None] + away_D2R[:, 1, None] <= radius_px**2)
-    x, y = pixels_D2R[disc, 0, across].astype(int), pixels_D2R[disc, 1, down].astype(int)
-    inside = (x >= 0) & (x < mask.shape[1]) & (y >= 0) & (y < mask.shape[0])
-    mask[y[inside], x[inside]] = 1
+    size_2 = np.array(mask.shape[::-1])
+    away_D2R[(pixels_D2R < 0) | (pixels_D2R >= size_2[:, None])] = np.inf
+    x_DR, y_DR = pixels_D2R.astype(int).transpose(1, 0, 2)
+    is_in_DRR = away_D2R[:, 0, :, None] + away_D2R[:, 1, None] <= radius_px**2
+    mask.reshape(-1)[(x_DR[:, :, None] + size_2[0] * y_DR[:, None])[is_in_DRR]] = 1
 
 
 def _draw_band(mask: NDArray[np.uint8], start: NDArray[np.float64], end: NDArray[np.float64], radius_px: float) -> None:

@@ -9,6 +9,7 @@
 Every source may use it: sort the files with `kind_of`, then `attach` them to the entries.
 """
 
+import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,9 +48,8 @@ class Companions:
 
 def kind_of(raw: Path, path: str) -> str | None:
     """What the file at `path` below `raw` is, from its name and its beginning; None for everything else."""
-    pure = PurePosixPath(path)
-    suffix = pure.suffix.lower()
-    folders = {part.lower() for part in pure.parts[:-1]}
+    suffix = posixpath.splitext(path)[1].lower()
+    folders = set(path.lower().split("/")[:-1])
     if suffix in _TEXTS:
         return _kind_of_text(path, suffix, _head(find_table(raw, path)))
     if suffix in label_maps.SUFFIXES and not folders.isdisjoint(label_maps.FOLDERS):

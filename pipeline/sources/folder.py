@@ -7,6 +7,7 @@ All match pictures by name; the extension does not count. Hidden files are no pa
 """
 
 import os
+import posixpath
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -68,8 +69,7 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
     found = _Found()
     ignored: Counter[str] = Counter()
     for path, reason in _members(raw) if raw.is_file() else _walk(raw, nested_archives=nested_archives):
-        pure = PurePosixPath(path)
-        suffix = pure.suffix.lower()
+        suffix = posixpath.splitext(path)[1].lower()
         if not _is_plain(path):
             found.set_aside.append(
                 (ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file")
@@ -81,7 +81,7 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
         elif suffix in PICTURE_SUFFIXES and not companions.in_label_folder(path):
             found.pictures.append(path)
         else:
-            ignored[pure.name if suffix in ("", ".csv") else suffix] += 1
+            ignored[posixpath.basename(path) if suffix in ("", ".csv") else suffix] += 1
     if housed := [path for path in found.pictures if _has_home(path)]:
         ignored.update("".join(path.partition("/")[:2]) for path in found.pictures if not _has_home(path))
         found.pictures = housed
@@ -93,6 +93,8 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
 
 def _is_plain(path: str) -> bool:
     """Whether tables and archives can hold the name; bytes that are not UTF-8 arrive as lone surrogates (Cs)."""
+    if path.isascii() and path.isprintable():
+        return "\\" not in path
     return not any(letter == "\\" or unicodedata.category(letter) in ("Cc", "Cs") for letter in path)
 
 

@@ -12,6 +12,7 @@ The person of a picture, first rule that fits:
 `train/`, `val/` or `test/` as the first folder gives the split and is no part of the rest.
 """
 
+import posixpath
 import re
 import unicodedata
 from collections import defaultdict
@@ -83,7 +84,7 @@ def is_distractor(stem: str) -> bool:
 
 
 def _deepfashion(stem: str) -> re.Match[str] | None:
-    return _DEEPFASHION.match(PurePosixPath(stem).name) or _DEEPFASHION_TREE.search(stem)
+    return _DEEPFASHION.match(posixpath.basename(stem)) or _DEEPFASHION_TREE.search(stem)
 
 
 def _view(found: re.Match[str]) -> str:
@@ -105,7 +106,7 @@ class Names:
         self._ids: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for item_id in ids:
             spelling = _spelling(item_id)
-            self._ids[PurePosixPath(spelling).name].append((spelling, item_id))
+            self._ids[posixpath.basename(spelling)].append((spelling, item_id))
 
     def find(self, name: str, split: str | None = None) -> str:
         """The id of the picture called `name`; LookupError says why not: there is none, or more than one.
@@ -122,7 +123,7 @@ class Names:
         """
         wanted = _spelling(without_suffix(name.replace("\\", "/")))
         same, found = [], []
-        for spelling, item_id in self._ids.get(PurePosixPath(wanted).name, ()):
+        for spelling, item_id in self._ids.get(posixpath.basename(wanted), ()):
             if spelling == wanted:
                 same.append(item_id)
             elif spelling.endswith(f"/{wanted}") or wanted.endswith(f"/{spelling}"):

@@ -18,6 +18,8 @@ WORDS = {
     "ds_pose": "detection score (our pose network)",
     "parsing_miou": "mIoU of the layout",
     "likeness_lite0": "likeness of the person (Lite0)",
+    "rank1_lite0": "person found again, Rank-1 (Lite0)",
+    "ap_lite0": "person found again, mAP (Lite0)",
     "sharpness": "sharpness",
     "psnr": "PSNR, dB",
     "psnr_mask": "PSNR in the person's mask, dB",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.adgan import Adgan, Generator, TextureEncoder, one_hot
+from models.adgan import Adgan, Generator, TextureEncoder, one_hot, part_boxes, reach
 from models.data import take
 from models.discriminators import ResidualDiscriminator
 from models.features import Trunk
@@ -122,6 +122,61 @@ def test_folded_masks_equal_a_loop_over_the_parts(batch, vgg, pooling):
     parsing = one_hot(batch.source_parsing)
     alone = [generator.enc_style(batch.source, parsing[:, part : part + 1]) for part in range(8)]
     torch.testing.assert_close(generator.encode(batch.source, parsing), torch.stack(alone, dim=1), atol=1e-6, rtol=1e-5)
+
+
+def _masks():
+    """(1, 8, 128, 88): what is left, three parts inside, two at borders, two that are not there."""
+    masks = torch.zeros(1, 8, 128, 88)
+    masks[0, 1, 60:70, 40:50] = masks[0, 2, 5:20, 30:40] = masks[0, 3, 56, 43] = 1
+    masks[0, 4, 120:, 60:] = masks[0, 5, :3, 80:] = 1
+    masks[0, 0] = 1 - masks.sum(1)
+    return masks
+
+
+@pytest.mark.parametrize(("vgg", "pooling"), [("vgg16", "picture"), ("vgg16", "part"), ("vgg19", "picture")])
+def test_parts_within_their_boxes_have_the_codes_and_gradients_of_whole_pictures(vgg, pooling):
+    """The weights are random, and biases too, so that nothing is nothing only where nothing is."""
+    torch.manual_seed(0)
+    encoder = TextureEncoder(0.05, vgg, pooling).double()
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.02 if parameter.ndim == 1 else (2 / parameter[0].numel()) ** 0.5)
+    image, masks = torch.rand(1, 3, 128, 88).double() * 2 - 1, _masks().double()
+    boxes = part_boxes(masks[0], reach(encoder.vgg, "relu4_1"))
+    assert boxes[7] == (0, 0, 0, 0)
+    whole = encoder(image.repeat_interleave(8, 0), masks[0, :, None])
+    within = encoder.codes(image, masks)[0]
+    assert (within - whole).abs().max() < 1e-10 * whole.abs().max()
+    looks = torch.randn_like(whole)
+    learning = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    ours, theirs = (torch.autograd.grad((codes * looks).sum(), learning) for codes in (within, whole))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine - other).abs().max() < 1e-10 * other.abs().max()
+
+
+def test_boxes_are_no_smaller_than_what_changes():
+    """A pixel changes features so far away that a smaller margin would be wrong."""
+    torch.manual_seed(0)
+    trunk = Trunk("vgg16", layers=18).double()
+    for index, layer in enumerate(trunk):
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.uniform_(layer.weight, 0.1 / layer.in_channels, 0.2 / layer.in_channels)
+            torch.nn.init.zeros_(layer.bias)
+        assert index < 18
+    dot = torch.zeros(1, 3, 144, 8, dtype=torch.float64)
+    dot[..., 72, :] = 1
+    rows = trunk(dot)[0].sum((0, 2)).nonzero().flatten()
+    margin = reach(trunk, "relu4_1")
+    first, last = 8 * int(rows[0]), 8 * int(rows[-1]) + 7
+    assert 72 - margin < first + 8
+    assert last - 7 <= 72 + margin
+    mask = torch.zeros(1, 144, 8)
+    mask[:, 72] = 1
+    assert part_boxes(torch.cat([mask] * 9), margin)[0][:2] == (first, last + 1)
+
+
+def test_boxes_are_left_where_they_save_nothing():
+    assert part_boxes(torch.ones(8, 128, 88), 33) is None
+    assert part_boxes(torch.zeros(8, 132, 88), 33) is None
 
 
 def test_one_hot_is_the_parsing_in_our_order(batch):

@@ -412,7 +412,7 @@ def test_twists_are_for_learning_alone(batch):
 
 @pytest.mark.parametrize(
     ("name", "settings", "steps"),
-    [("dpig_market", MARKET, [120_000, 60_000, 600_000]), ("dpig_deepfashion", FASHION, [120_000, 120_000, 600_000])],
+    [("dpig-market", MARKET, [120_000, 60_000, 600_000]), ("dpig", FASHION, [120_000, 120_000, 600_000])],
 )
 def test_the_released_recipes_are_the_settings_defaults(name, settings, steps):
     found = applied(name)

@@ -1,3 +1,5 @@
+import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -5,11 +7,11 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from models.data import Pairs, take
-from models.method import Phase, build
-from models.settings import SettingsError, read_settings
-from models.training import DivergedError, Run, TrainingSettings, _phase_at, train
-from tests.models.contract import Notebook
+from models.data import Batch, Pairs, Unpaired, take
+from models.method import METHODS, Method, Moment, Phase, build, load
+from models.settings import SettingsError, TrainingSettings, read_settings
+from models.training import DivergedError, Run, _phase_at, train
+from tests.models.contract import Notebook, section
 
 SMALL = {
     "width": 0.05,
@@ -56,7 +58,7 @@ def test_another_seed_gives_other_weights(straight, train_pairs, val_pairs, tmp_
 def test_a_killed_run_goes_on_to_the_same_weights_and_curves(straight, train_pairs, val_pairs, tmp_path, killed_at):
     with pytest.raises(KeyboardInterrupt):
         _train(train_pairs, val_pairs, tmp_path, Notebook(stop_at=killed_at))
-    assert (tmp_path / "checkpoint.pt").is_file()
+    assert list(tmp_path.glob("step-*.pt"))
     notebook = Notebook()
     weights = _train(train_pairs, val_pairs, tmp_path, notebook)
     assert all(torch.equal(weights[key], straight[0][key]) for key in weights)
@@ -218,3 +220,145 @@ def test_a_training_of_the_decoder_leaves_the_rest_alone(train_pairs, val_pairs,
     changed = {key.rsplit(".", 1)[0] for key in before if not torch.equal(before[key], after[key])}
     assert all(key.startswith(("generator.fc", "generator.mlp", "generator.dec")) for key in changed)
     assert {"generator.fc.fc", "generator.dec.model.5.conv"} <= changed
+
+
+# Checkpoints and budgets.
+
+
+def _steps(folder) -> list[str]:
+    return sorted(path.name for path in folder.glob("step-*"))
+
+
+def test_the_last_checkpoints_are_kept(train_pairs, val_pairs, tmp_path):
+    _train(train_pairs, val_pairs, tmp_path, Notebook(), steps=10)
+    assert _steps(tmp_path) == ["step-000006.pt", "step-000008.pt"]
+    _train(train_pairs, val_pairs, tmp_path, Notebook(), steps=8, keep_last=1)
+    assert _steps(tmp_path) == ["step-000006.pt"]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(straight, train_pairs, val_pairs, tmp_path, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        _train(train_pairs, val_pairs, tmp_path, Notebook(stop_at=6))
+    assert _steps(tmp_path) == ["step-000002.pt", "step-000004.pt"]
+    (tmp_path / "step-000004.pt").write_bytes((tmp_path / "step-000004.pt").read_bytes()[:5000])
+    notebook = Notebook()
+    weights = _train(train_pairs, val_pairs, tmp_path, notebook)
+    assert "step-000004.pt is damaged" in caplog.text
+    assert all(torch.equal(weights[key], straight[0][key]) for key in weights)
+    assert notebook.values == straight[1].values
+
+
+def test_nothing_that_says_where_or_how_long_keeps_a_checkpoint_from_being_taken_up(
+    straight, train_pairs, val_pairs, tmp_path
+):
+    with pytest.raises(KeyboardInterrupt):
+        _train(train_pairs, val_pairs, tmp_path, Notebook(stop_at=6))
+    (tmp_path / "step-000002.pt").unlink()
+    notebook = Notebook(stop_at=2)  # where a straight training would come by, and the history of a resumed one begins
+    with pytest.raises(KeyboardInterrupt):
+        _train(train_pairs, val_pairs, tmp_path, notebook, max_minutes=60.0, keep_last=5, workers=1)
+    assert not notebook.sheets
+
+
+def test_the_best_weights_are_left_beside_the_last(straight, train_pairs, val_pairs, tmp_path):
+    notebook = Notebook()
+    weights = _train(train_pairs, val_pairs, tmp_path, notebook, keep_best=True)
+    assert all(torch.equal(weights[key], straight[0][key]) for key in weights)
+    held_out = take(val_pairs, SHORT.held_out, torch.device("cpu"))
+    generated = load(tmp_path / "best.safetensors").generate(held_out)
+    off = ((generated - held_out.target).abs() * held_out.target_mask).sum() / (3 * held_out.target_mask.sum())
+    assert float(off) == pytest.approx(min(_scores(notebook).values()), rel=1e-5)
+
+
+def test_a_training_that_is_out_of_time_ends_well(train_pairs, val_pairs, tmp_path, caplog):
+    notebook = Notebook()
+    weights = _train(train_pairs, val_pairs, tmp_path, notebook, max_minutes=1e-6)
+    assert "out of time after 2 of 6 steps" in caplog.text
+    assert set(notebook.sheets) == {2}
+    fresh = build("adgan", SMALL).state_dict()
+    assert any(not torch.equal(weights[key], fresh[key]) for key in weights)
+
+
+def test_time_before_an_interruption_counts(train_pairs, tmp_path):
+    settings = TrainingSettings(max_minutes=1.0)
+    run, again = _run(settings), _run(settings)
+    run._begin("train")
+    run.began -= 59.0
+    assert not run.is_out_of_time()
+    run.write(tmp_path, "r")
+    again.resume(tmp_path, "r", Notebook())
+    assert not again.is_out_of_time()
+    again.began -= 1.0
+    assert again.is_out_of_time()
+
+
+# Scaled losses (fp16), and blocks that are computed twice.
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_scaled_loss_moves_the_weights_alike(train_pairs, accumulate):
+    """The scale is a power of two, which float32 takes out again to the bit."""
+    weights = []
+    for is_enabled in (False, True):
+        run = _run(TrainingSettings(batch=2, accumulate=accumulate))
+        run.scaler = torch.amp.GradScaler("cpu", enabled=is_enabled)
+        for _ in range(3):
+            run.advance(take(train_pairs, 2, torch.device("cpu")))
+        weights.append(run.method.state_dict())
+    # The optimiser divides by the scale within its fused step.
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=1e-6, atol=1e-7)
+
+
+def test_a_step_that_overflows_is_left_out_and_the_scale_halved(train_pairs):
+    run = _run(TrainingSettings(batch=2))
+    run.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)
+    before = copy.deepcopy(run.method.state_dict())
+    run.method.settings = dataclasses.replace(run.method.settings, l1=1e12)
+    run.advance(take(train_pairs, 2, torch.device("cpu")))
+    assert run.scaler.get_scale() == 2.0**99
+    after = {key: value for key, value in run.method.state_dict().items() if key.startswith("generator")}
+    assert all(torch.equal(value, before[key]) for key, value in after.items())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_blocks_that_are_computed_twice_give_the_same_gradients_and_keep_less(name, train_pairs):
+    plain, thrifty = (build(name, section(name) | {"width": 0.05}).train() for _ in range(2))
+    thrifty.forget_inside_blocks()
+    pairs = Pairs(train_pairs.pictures, train_pairs.rows, plain.reads)
+    if "pseudo_labels" in plain.reads:
+        pairs = Unpaired(train_pairs.pictures, train_pairs.rows[:3], plain.reads)
+    batch = take(pairs, 2, torch.device("cpu")).scaled(plain.settings.scale)
+    kept = {}
+    for phase in plain.phases:
+        for method in (plain, thrifty):
+            kept[phase.name, method is thrifty] = _kept_bytes(method, batch, Moment(phase.name, 9, 10))
+        for (key, one), other in zip(plain.named_parameters(), thrifty.parameters(), strict=True):
+            assert (one.grad is None) == (other.grad is None), key
+            assert one.grad is None or torch.equal(one.grad, other.grad), key
+            one.grad = other.grad = None
+        assert all(torch.equal(value, thrifty.state_dict()[key]) for key, value in plain.state_dict().items())
+    shares = [kept[phase.name, True] / kept[phase.name, False] for phase in plain.phases]
+    assert min(shares) < 0.75, shares
+    assert max(shares) <= 1.0, shares
+
+
+def _kept_bytes(method: Method, batch: Batch, at: Moment) -> int:
+    """Of all tensors that a step keeps for its gradients, which are left where they are."""
+    sizes: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    torch.manual_seed(0)
+    optimisers = method.optimisers(at.phase)
+
+    def update(name: str, loss: torch.Tensor) -> None:
+        own = [parameter for group in optimisers[name].param_groups for parameter in group["params"]]
+        loss.backward(inputs=own)
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        method.train_step(batch, update, at)
+    return sum(sizes.values())

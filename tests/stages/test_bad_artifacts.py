@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from models.checkpoints import newest
 from models.detectors.parsing import SHIPPED as PARSING
 from models.detectors.pose import PoseDetector
 from models.features import Trunk
-from models.training import Run
 from pipeline.errors import UserError
 from pipeline.params import load
 from pipeline.shards import ShardReader
@@ -102,9 +102,9 @@ def test_weights_of_another_vgg_are_named(tmp_path):
 
 
 def test_a_checkpoint_that_is_a_trap_is_not_run(tmp_path):
-    path = tmp_path / "checkpoint.pt"
+    path = tmp_path / "step-000002.pt"
     for data in (*traps(tmp_path / "sprung"), b"", b"<!DOCTYPE html>"):
         path.write_bytes(data)
-        with pytest.raises(UserError, match=r"checkpoint\.pt: not a checkpoint that can be read .*delete it"):
-            Run.resume(object.__new__(Run), path, "recipe", None)
+        with pytest.raises(UserError, match=r"step-000002\.pt: not a checkpoint that can be read .*delete it"):
+            newest(tmp_path, "recipe")
     assert not (tmp_path / "sprung").exists()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.metrics.people import score_layouts, score_likeness, score_poses
+from models.metrics.people import score_layouts, score_likeness, score_poses, score_retrieval
 from pipeline.people.skeleton import MISSING
 
 
@@ -49,3 +49,25 @@ def test_layouts_are_compared_over_the_labels_of_the_target():
 def test_likeness_is_a_cosine():
     one, other = np.array([[1.0, 0], [1, 1]]), np.array([[0.0, 2], [3, 3]])
     np.testing.assert_allclose(score_likeness(one, other), [0, 1], atol=1e-12)
+
+
+def test_retrieval_ranks_the_other_pictures_of_the_person():
+    """Against the definition, written as a loop over the sorted gallery."""
+    dice = np.random.default_rng(3)
+    persons = [f"p{row % 4}" for row in range(12)]
+    pairs = [(f"t{(row + 4) % 12}", f"t{row}") for row in range(12)]
+    ours, theirs = dice.normal(size=(12, 6)), dice.normal(size=(12, 6))
+    found = score_retrieval(ours, theirs, pairs, persons)
+    for row in range(12):
+        cosines = theirs @ ours[row] / np.linalg.norm(theirs, axis=1)
+        order = [other for other in np.argsort(-cosines) if f"t{other}" not in pairs[row]]
+        right = [persons[other] == persons[row] for other in order]
+        precisions = [sum(right[: place + 1]) / (place + 1) for place in range(len(right)) if right[place]]
+        assert found["rank1_lite0"][row] == right[0]
+        assert found["ap_lite0"][row] == pytest.approx(np.mean(precisions))
+
+
+def test_retrieval_says_nothing_of_a_person_with_no_other_picture():
+    features = np.eye(3)
+    found = score_retrieval(features, features, [("a", "b"), ("b", "a"), ("c", "d")], ["x", "x", "y"])
+    assert np.isnan(found["rank1_lite0"]).all()

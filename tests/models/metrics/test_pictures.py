@@ -130,3 +130,17 @@ def test_contextual_distance_is_smallest_to_oneself(pictures):
     generated, target = pictures
     own, other = contextual_distances(trunk, [generated, generated], [generated, target])
     assert own < other
+
+
+def test_padded_measures_the_middle_columns_of_a_square_picture():
+    """Whoever keeps 256 columns is measured as those who keep 176 of them: the outer 40 on each side do not count."""
+    dice = np.random.default_rng(2)
+    one, other = (dice.integers(0, 256, (256, 256, 3), np.uint8) for _ in range(2))
+    whole, middle = (
+        score_picture(*pictures, protocol=PROTOCOLS["padded"])
+        for pictures in ((one, other), (one[:, 40:216], other[:, 40:216]))
+    )
+    assert {name: whole[name] for name in ("ssim", "psnr", "l1")} == {
+        name: middle[name] for name in ("ssim", "psnr", "l1")
+    }
+    assert PROTOCOLS["padded"].prepared(one).shape == (256, 256, 3)

@@ -1,0 +1,147 @@
+"""Where a training runs: on one device, or in several processes, each of which has a device and a share of every batch.
+
+Nothing is wrapped around a network: what an optimiser is about to use is averaged over the processes just before it
+steps, so that a system may call its networks as it likes. Processes come from here (`devices`), or were started from
+outside by `torchrun` or `fabric run`, which is how several machines (`nodes`) work together.
+"""
+
+import copy
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.multiprocessing.spawn import ProcessException
+
+from models.data import Share
+from models.method import Method
+from models.settings import SettingsError, TrainingSettings
+from pipeline.errors import UserError
+
+Work = Callable[[Fabric, Method], Method]
+
+
+def is_first() -> bool:
+    """Does this program write results? All do but those that a launcher started beside the first."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def fabric_for(settings: TrainingSettings) -> Fabric:
+    """The devices of a training; SettingsError where they are not there, or other ones were started than are set."""
+    has_cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not has_cuda:
+        raise SettingsError("device: there is no CUDA device that this PyTorch can use; take auto or cpu")
+    on_cuda = has_cuda and settings.device != "cpu"
+    if settings.precision == "16-mixed" and not on_cuda:
+        raise SettingsError("precision: 16-mixed needs a CUDA device; on the CPU take 32-true or bf16-mixed")
+    if on_cuda and settings.devices > torch.cuda.device_count():
+        raise SettingsError(f"devices: {settings.devices}, but this machine has {torch.cuda.device_count()}")
+    is_started = _check_launcher(settings)
+    several = settings.devices * settings.nodes > 1
+    return Fabric(
+        accelerator=settings.device,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy=("ddp" if is_started else "ddp_spawn") if several else "auto",
+        precision=settings.precision,  # type: ignore[arg-type]
+    )
+
+
+def _check_launcher(settings: TrainingSettings) -> bool:
+    """Were this process and others started from outside, as many as the settings say?"""
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", 0))
+    if not devices and settings.nodes > 1:
+        raise SettingsError(f"nodes: {settings.nodes} machines need a launcher; docs/training.md has the commands")
+    nodes = int(os.environ["WORLD_SIZE"]) // devices if devices else 0
+    if devices and (devices, nodes) != (settings.devices, settings.nodes):
+        raise SettingsError(
+            f"devices: {settings.devices} x nodes: {settings.nodes}, but the launcher started {devices} x {nodes}; "
+            "set them alike, since the weights depend on them"
+        )
+    return bool(devices)
+
+
+def run_in_each(fabric: Fabric, work: Work, method: Method, handover: Path) -> Method:
+    """What `work(fabric, method)` gives, which runs in each process; `handover` is a file between them for a moment.
+
+    A UserError of any of them is raised here, as one.
+    """
+    if fabric.world_size == 1:
+        return work(fabric, method)
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        if "LT_CLI_USED" not in os.environ:  # `fabric run` has done it
+            fabric.launch()
+        return work(fabric, method)
+    handover.parent.mkdir(parents=True, exist_ok=True)
+    mistake = handover.with_suffix(".error")
+    mistake.unlink(missing_ok=True)
+    try:
+        fabric.launch(_hand_over, _Sealed((work, method, handover, mistake, os.getpid())))
+    except ProcessException as lost:
+        if mistake.is_file():
+            raise UserError(mistake.read_text()) from None
+        raise UserError(f"a process of the training was lost: {str(lost).strip().splitlines()[-1]}") from lost
+    method.load_state_dict(torch.load(handover, weights_only=True))
+    handover.unlink()
+    return method.eval()
+
+
+class _Sealed:
+    """Values that Fabric shall hand to the processes as they are."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+
+def _hand_over(fabric: Fabric, sealed: _Sealed) -> None:
+    work, method, handover, mistake, parent = sealed.values
+    if os.getppid() != parent:
+        raise SystemExit  # the training was killed while this process came up
+    try:
+        # A copy: the processes would else share the memory of the weights.
+        trained = work(fabric, copy.deepcopy(method))
+    except UserError as error:
+        mistake.write_text(str(error))
+        raise
+    if fabric.is_global_zero:
+        torch.save(trained.state_dict(), handover)
+
+
+def share_of(fabric: Fabric) -> Share:
+    """The part of every batch that this process works on."""
+    return Share(fabric.global_rank, fabric.world_size)
+
+
+def agreed(value: Any) -> Any:
+    """What the first process has for `value`."""
+    if not dist.is_initialized():
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
+@torch.no_grad()
+def take_over(tensors: Iterable[Tensor]) -> None:
+    """Fill the tensors with those of the first process."""
+    for tensor in tensors if dist.is_initialized() else ():
+        whole = tensor.contiguous()
+        dist.broadcast(whole, 0)
+        tensor.copy_(whole)
+
+
+@torch.no_grad()
+def average(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by its mean over the processes, all in one message; every process ends with the same bits."""
+    tensors = list(tensors) if dist.is_initialized() else []
+    if not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view(tensor.shape))
