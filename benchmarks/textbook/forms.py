@@ -80,7 +80,8 @@ class _WholeTrunk(Trunk):
 
 
 def _whole_trunk() -> Trunk:
-    return _WholeTrunk("vgg16").load()
+    with torch.random.fork_rng(devices=[]):  # the dice of the step go on as if the VGG had been there
+        return _WholeTrunk("vgg16").load()
 
 
 class _LateDecoder(_PairDecoder):
