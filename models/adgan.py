@@ -328,7 +328,8 @@ class Adgan(Method):
         "frozen_encoders": ("generator.fc", "generator.mlp", "generator.dec", "critic_"),
         "decoder": ("generator.fc", "generator.mlp", "generator.dec"),
     }
-    checkpointed = (TextureEncoder, ResidualBlock, StyledResidualBlock, ConvBlock, ResidualDiscriminator)
+    # The blocks of the texture encoder, not the encoder: computed again as a whole it would take as much as ever.
+    checkpointed = (ResidualBlock, StyledResidualBlock, ConvBlock, ResidualDiscriminator)
     bound = ("pooling", "pose_map")
     edits = frozenset({"dress", "blend"})
 
