@@ -82,12 +82,13 @@ def compare(found: Settings, seed: str, scores: dict[str, Scores]) -> list[str]:
         clear += not holds_zero(apart)
         joints = score.minus(scores[full], "joint_error_px", found)
         told.append(
-            f"{rows[name].title} minus {rows[full].title}: SSIM in the mask {verdict(apart)}; joints {verdict(joints)} px."
+            f"{rows[name].title} minus {rows[full].title}: SSIM in the mask {verdict(apart)}; "
+            f"joints {verdict(joints)} px."
         )
     copied = scores[full].minus(read_scores("source", "copy_source"), "ssim_mask", found)
     told.append(
-        f"{clear} of {len(scores) - 1} rows differ clearly from {rows[full].title} in SSIM in the mask; against copying the "
-        f"source {rows[full].title} stands at {verdict(copied)}."
+        f"{clear} of {len(scores) - 1} rows differ clearly from {rows[full].title} in SSIM in the mask; against "
+        f"copying the source {rows[full].title} stands at {verdict(copied)}."
     )
     return told
 
@@ -164,8 +165,9 @@ def main(argv: list[str] | None = None) -> None:
     strips |= {rows[name].title: plots.shown("trained", name) for name in scores}
     result = Result(
         TITLES[seed],
-        f"Trained from random weights on the rendered people of the root's pack, {len(some.groups)} test pairs of people who "
-        f"were held out, protocol plain, 95 % intervals over {some.resampled}; trainings far too short to rank the methods.",
+        f"Trained from random weights on the rendered people of the root's pack; {len(some.groups)} test pairs of "
+        f"people who were held out, protocol plain, 95 % intervals over {some.resampled}. An interval says how sure "
+        "the mean of a row is, not how another training of the same row would end.",
         compare(found, seed, scores) + NOTES.get(seed, []),
         {"Ours": ours},
         {plots.write_strips(strips, seed): "The same held-out pairs, row by row"},

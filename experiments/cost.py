@@ -44,7 +44,7 @@ class Cost:
 
 
 def measure_row(name: str, group: str) -> Cost:
-    """The mean cost of a step over a whole training of the row, whose first steps may be smaller and without critics."""
+    """The mean cost of a step over a whole training of the row: first steps may be smaller and without critics."""
     torch.set_num_threads(1)
     found = settings.read()
     row = found.rows[group][name]
@@ -165,8 +165,8 @@ def main() -> None:
     Result(
         "4. What makes training cheaper?",
         f"ADGAN from random weights, {steps[BASE]} steps of the same batch for every row, scored on "
-        f"{len(scores[BASE].groups)} test pairs, protocol plain, 95 % intervals over {scores[BASE].resampled}. A step's cost "
-        "is its mean over the training, on one core; seconds are the median of a few steps on a machine that was shared, so "
+        f"{len(scores[BASE].groups)} test pairs, protocol plain, 95 % intervals over {scores[BASE].resampled}. The "
+        "cost of a step is its mean over the training, on one core; seconds are medians on a shared machine, so "
         "compare them roughly; multiply-adds are exact.",
         [
             *reading(found, costs, scores),
@@ -195,8 +195,9 @@ def reading(found: Settings, costs: dict[str, Cost], scores: dict[str, Scores]) 
     cheapest = min(fit, key=lambda name: costs[name].gmacs)
     told.append(
         f"Recommendation, for trainings as short as these: {rows[cheapest].title}, the fewest multiply-adds "
-        f"({costs[cheapest].gmacs / costs[BASE].gmacs:.2f} of what params.yaml takes) of all that are not clearly worse "
-        f"({said(scores[cheapest].interval('ssim_mask', found))} against {said(scores[BASE].interval('ssim_mask', found))})."
+        f"({costs[cheapest].gmacs / costs[BASE].gmacs:.2f} of what params.yaml takes) of all that are not clearly "
+        f"worse ({said(scores[cheapest].interval('ssim_mask', found))} against "
+        f"{said(scores[BASE].interval('ssim_mask', found))})."
     )
     return told
 

@@ -130,10 +130,10 @@ def reidentification(found: Settings) -> tuple[Table, list[str]]:
     )
     words = "no clear gain over" if holds_zero(gain) else "better than" if gain.value > 0 else "worse than"
     told = [
-        f"Invented people teach re-identification with an mAP of {said(means['invented people (VM)']['map'])}: {words} random "
-        f"weights (difference {said(gain, signed=True)}); {len(vm)} held-out people, intervals over them.",
-        "Published on Market-1501 (Rank-1, mAP; Ma et al. 2018): CUHK03 0.300, 0.115; Duke 0.361, 0.142; VM 0.338, 0.134; "
-        "with PUL 0.369, 0.156; with KISSME 0.375, 0.154. Other pictures and networks: no comparison.",
+        f"Invented people teach re-identification with an mAP of {said(means['invented people (VM)']['map'])}: {words} "
+        f"random weights (difference {said(gain, signed=True)}); {len(vm)} held-out people, intervals over them.",
+        "Published on Market-1501 (Rank-1, mAP; Ma et al. 2018): CUHK03 0.300, 0.115; Duke 0.361, 0.142; VM 0.338, "
+        "0.134; with PUL 0.369, 0.156; with KISSME 0.375, 0.154. Other pictures and networks: no comparison.",
     ]
     return table, told
 

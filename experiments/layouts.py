@@ -1,8 +1,8 @@
 """Seed 002: failures of SPT, split into those of the parser and those of the search for pseudo labels.
 
-The rule: a failure is a pair in the worst quarter of SSIM in the person's mask. It is the parser's where the label map of
-its source agrees less with the rendered truth than the median pair's; it is the search's where its target pose is further
-from every training pose than the median pair's, because a rare pose finds no good pseudo label.
+The rule: a failure is a pair in the worst quarter of SSIM in the person's mask. It is the parser's where the label map
+of its source agrees less with the rendered truth than the median pair's; it is the search's where its target pose is
+further from every training pose than the median pair's, because a rare pose finds no good pseudo label.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ from pipeline.people.labels import LABELS
 Values = NDArray[np.float64]
 
 NAMES = tuple(label.replace("_", " ") for label in LABELS)
-EXCHANGES = 96  # pairs of people whose parts are exchanged
+EXCHANGES = 64  # pairs of people whose parts are exchanged
 _SHOWN = 0.002  # a smaller share of the picture is no part to exchange
 _DRAWS = 300
 
@@ -53,17 +53,18 @@ def leakage(found: Settings, method: Method, people: Unseen) -> tuple[Values, li
 
 
 def leak_table(found: Settings, changes: Values, owners: list[str]) -> Table:
+    """The mean change by part exchanged and region, and each part's share in its own region."""
     table: Table = {}
     for i, part in enumerate(NAMES):
         each = [
             bootstrap_mean(changes[:, i, j], owners, draws=found.bootstrap, seed=found.seed) for j in range(len(NAMES))
         ]
         table[part] = {name: cell(value) for name, value in zip(NAMES, each, strict=True)}
-        table[part]["share in its own region"] = cell(own(found, changes, owners, i))
+        table[part]["share in its own region"] = cell(own_part(found, changes, owners, i))
     return table
 
 
-def own(found: Settings, changes: Values, owners: list[str], part: int) -> Interval:
+def own_part(found: Settings, changes: Values, owners: list[str], part: int) -> Interval:
     """The part's own share with its interval; an even leak would have one in eight."""
     rows = np.flatnonzero(np.isfinite(changes[:, part]).any(1))
     if not len(rows):

@@ -15,7 +15,7 @@ from experiments.scores import generate
 from experiments.settings import HERE, Settings
 from experiments.tables import Result, Table, cell, said, verdict
 from models.method import load
-from models.metrics.intervals import Interval, bootstrap_mean, choose_groups
+from models.metrics.intervals import ENOUGH_PERSONS, Interval, bootstrap_mean, choose_groups
 from models.metrics.protocols import PROTOCOLS
 from pipeline.packed import Pack
 from pipeline.people.labels import BACKGROUND, LABELS
@@ -24,11 +24,16 @@ from stages.artifacts import artifact, pack
 
 TURNS_DEG = (0, 30, 60, 100, 140, 181)
 DISTANCES = ("nearest third", "middle third", "furthest third")
+# What is drawn with which weights.
+DOMAINS = {
+    "natural people": ("source", "pretrain/adgan/weights.safetensors"),
+    "drawn characters": ("target", "finetune/adgan/target.safetensors"),
+}
 TABLE = HERE / "data" / "people.parquet"
 
 
 def measure(domain: str, weights: str) -> pd.DataFrame:
-    """Every test pair: turn between the two, distance of their poses, SSIM around the pixels of each part of the target."""
+    """Every test pair: turn between the two, distance of their poses, SSIM around the pixels of each part."""
     packed = Pack(pack(domain))
     rows = packed.pairs("test")
     yaw = pd.read_parquet(artifact("figures", domain, "truth.parquet")).set_index("id")["yaw_deg"]
@@ -91,22 +96,31 @@ def reading(found: Settings, name: str, table: pd.DataFrame) -> list[str]:
     parts = {part: _mean(found, table, part) for part in LABELS}
     parts = {part: value for part, value in parts.items() if part != "background" and np.isfinite(value.value)}
     best, worst = (choose(parts, key=lambda part: parts[part].value) for choose in (max, min))
+    unit = str(table["unit"].iloc[0])
+    high, low = (
+        f"{part.replace('_', ' ')}, {said(parts[part])} over {_over(parts[part], unit)}" for part in (best, worst))
     return [
         f"{name}: the rank correlation of SSIM in the person's mask with the turn between the two pictures is "
         f"{verdict(by_turn)}; with the distance of the poses {verdict(by_pose)}.",
-        f"{name}: best drawn is the part {best.replace('_', ' ')}, {said(parts[best])}, worst {worst.replace('_', ' ')}, "
-        f"{said(parts[worst])}.",
+        f"{name}: best drawn is the part {high}; worst {low}.",
     ]
+
+
+def _over(value: Interval, unit: str) -> str:
+    """Few groups make an interval that is too narrow: they are counted."""
+    return f"{value.groups} {unit}" + (", too few for an interval" if value.groups < ENOUGH_PERSONS else "")
 
 
 def main() -> None:
     """Write results/people.json, its figure, and data/people.parquet, every pair."""
-    found = settings.read()
-    domains = {"natural people": ("source", "pretrain/adgan/weights.safetensors"),
-               "drawn characters": ("target", "finetune/adgan/target.safetensors")}  # fmt: skip
-    measured = {name: measure(*where) for name, where in domains.items()}
+    measured = {name: measure(*where) for name, where in DOMAINS.items()}
     TABLE.parent.mkdir(exist_ok=True)
     pd.concat(measured.values(), ignore_index=True).to_parquet(TABLE, index=False)
+    tell(settings.read(), measured)
+
+
+def tell(found: Settings, measured: dict[str, pd.DataFrame]) -> None:
+    """Write what the pairs of each domain say."""
     figure, axes = plots.panels(3, width=4.4)
     for axis, (name, table) in zip(axes, measured.items(), strict=False):
         bins = {key: is_in for key, is_in in binned(table).items() if is_in.any()}
@@ -123,9 +137,9 @@ def main() -> None:
     units = ", ".join(f"{name} {len(table)} pairs, over {table['unit'].iloc[0]}" for name, table in measured.items())
     Result(
         "2. How well for three-dimensional characters?",
-        "The root's quick ADGAN as it stands (data/pretrain, data/finetune) on all test pairs; SSIM of protocol plain, mean "
-        f"over the pixels of each part of the target; turn as rendered, distance of the poses in torso lengths; 95 % "
-        f"intervals: {units}.",
+        "The root's quick ADGAN as it stands (data/pretrain, data/finetune) on all test pairs; SSIM of protocol plain, "
+        "mean over the pixels of each part of the target; turn as rendered, distance of the poses in torso lengths; "
+        f"95 % intervals: {units}.",
         [sentence for name, table in measured.items() for sentence in reading(found, name, table)],
         {f"SSIM, {name}": tables(found, table) for name, table in measured.items()},
         {plots.write(figure, "people"): "SSIM by part against turn and distance of the poses"},

@@ -1,7 +1,7 @@
 """Question 1, continued: pictures of further domains, and what fails on them.
 
-Run as `python -m experiments.pictures`. Folders come from `pictures:` in params.yaml; nothing of them is kept in git: the
-grids lie in data/pictures, the numbers in results/.
+Run as `python -m experiments.pictures`. Folders come from `pictures:` in params.yaml; nothing of them is kept in git:
+the grids lie in data/pictures, the numbers in results/.
 """
 
 from collections import Counter
@@ -133,9 +133,9 @@ def main() -> None:
     methods = {name: load(path) for name, path in WEIGHTS.items()}
     result = Result(
         "1b. Pictures of further domains",
-        f"At most {MOST} pictures of each folder, prepared as `posewright transfer` does (joints and labels found, cut around "
-        f"the person), drawn by the quick networks in their own pose and in {POSES} others. Without the same person in two "
-        "poses there is no target: SSIM inside the person is of the own pose. 95 % intervals over pictures.",
+        f"At most {MOST} pictures of each folder, prepared as `posewright transfer` does (joints and labels found, cut "
+        f"around the person), drawn by the quick networks in their own pose and in {POSES} others. SSIM is inside the "
+        "person and of the own pose, as other poses have no target. 95 % intervals over pictures.",
     )
     counts: Table = {}
     for name, folder in found.pictures.items():

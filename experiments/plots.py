@@ -36,7 +36,7 @@ def panels(count: int, *, width: float = 4.6, height: float = 3.4) -> tuple[Any,
     return figure, list(axes[0])
 
 
-def draw_curves(axis: Axes, curves: Mapping[str, Curve], *, x: str, y: str, level: Mapping[str, float] = {}) -> None:  # noqa: B006
+def draw_curves(axis: Axes, curves: Mapping[str, Curve], *, x: str, y: str, level: Mapping[str, float] = {}) -> None:
     """Lines with their 95 % bands, and dotted levels of what does not vary."""
     for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
         places = list(curve)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments import plots, settings
 from experiments.codes import AXES, Values, attributes, codes_of, information, probe
 from experiments.estimators import effective_rank, jackknife, spectrum
-from experiments.leakage import EXCHANGES, NAMES, leak_table, leakage, own
+from experiments.leakage import EXCHANGES, NAMES, leak_table, leakage, own_part
 from experiments.people import TABLE, trend
 from experiments.settings import Settings
 from experiments.tables import Cell, Result, Table, cell, said, verdict
@@ -23,6 +23,10 @@ from models.method import Method, load
 from models.metrics.intervals import Interval
 from pipeline.packed import Pack
 from stages.artifacts import artifact, pack
+
+# By part and attribute: what a probe explains; mutual information, its mean by chance, and p.
+Probes = dict[str, dict[str, Interval]]
+Shared = dict[str, dict[str, tuple[float, float, float]]]
 
 WEIGHTS = {
     "before": artifact("pretrain", "adgan", "weights.safetensors"),
@@ -39,7 +43,7 @@ def spectra(methods: dict[str, Method], people: Unseen) -> tuple[Table, dict[str
         "drawn characters": (packed, drawn, [packed.names[row] for row in drawn]),
     }
     table: Table = {}
-    lines = {}
+    lines: dict[str, Values] = {}
     for who, (pictures, places, groups) in cast.items():
         flat = {when: codes_of(method, pictures, places).reshape(len(places), -1) for when, method in methods.items()}
         table[who] = _ranks(flat, groups)
@@ -79,12 +83,12 @@ def main() -> None:
     pairs = pd.read_parquet(TABLE)
     result = Result(
         "3. How separate are the attributes?",
-        f"The root's quick ADGAN: eight codes of {codes.shape[2]} numbers. {len(set(people.persons))} rendered people whom no "
-        f"training has seen, {len(people)} pictures. Probes: ridge on two thirds of the people, share of the variance "
-        f"explained among the others. Mutual information: Kraskov's estimator (k = 3), in nats, between the first {AXES} "
-        f"principal axes of a code and of what is told; chance: people exchanged {found.draws} times. Leakage: one part taken "
-        f"from another person, {EXCHANGES} times, mean absolute change in grey levels by region. 95 % intervals over "
-        "people; of ranks by leaving one out.",
+        f"The root's quick ADGAN: eight codes of {codes.shape[2]} numbers. {len(set(people.persons))} rendered people "
+        f"whom no training has seen, {len(people)} pictures. Probes: ridge on two thirds of the people, share of the "
+        "variance explained among the others. Mutual information: Kraskov's estimator (k = 3), in nats, between the "
+        f"first {AXES} principal axes of a code and of what is told; chance: people exchanged {found.draws} times. "
+        f"Leakage: one part taken from another person, {EXCHANGES} times, mean absolute change in grey levels by "
+        "region. 95 % intervals over people; of ranks by leaving one out.",
     )
     result.tables["Linear probes: share of the variance explained"] = {
         part: {what: cell(value) for what, value in row.items()} for part, row in probes.items()
@@ -111,31 +115,33 @@ def _distance_table(found: Settings, pairs: pd.DataFrame) -> Table:
     }
 
 
-def reading(found: Settings, probes: dict[str, dict[str, Interval]], shared: dict[str, dict[str, tuple[float, float, float]]],
-            changes: Values, owners: list[str], tables: dict[str, Table]) -> list[str]:  # fmt: skip
+def reading(
+    found: Settings, probes: Probes, shared: Shared, changes: Values, owners: list[str], tables: dict[str, Table]
+) -> list[str]:
     """A sentence for each of the five."""
     told = []
     for what in next(iter(probes.values())):
         best = max(probes, key=lambda part: probes[part][what].value)
         sure = [part for part in probes if probes[part][what].low > 0]
         told.append(
-            f"Read out linearly, the {what} is told best by the code of {best}: {said(probes[best][what])} of the variance; "
-            f"clearly more than nothing by {', '.join(sure) or 'none'}."
+            f"Read out linearly, the {what} is told best by the code of {best}: {said(probes[best][what])} of the "
+            f"variance; clearly more than nothing by {', '.join(sure) or 'none'}."
         )
-    own = {part: own(found, changes, owners, k) for k, part in enumerate(NAMES)}
+    own = {part: own_part(found, changes, owners, k) for k, part in enumerate(NAMES)}
     own = {part: value for part, value in own.items() if np.isfinite(value.value)}
     above = [part for part, value in own.items() if value.low > 1 / len(NAMES)]
     tight, loose = (choose(own, key=lambda part: own[part].value) for choose in (max, min))
     told.append(
-        f"Exchanging one part changes most in its own region for {tight} ({said(own[tight])} of the change, an even leak being "
-        f"{1 / len(NAMES):.3f}) and least for {loose} ({said(own[loose])}); clearly more than evenly for {', '.join(above) or 'none'}."
+        f"Exchanging one part changes most in its own region for {tight} ({said(own[tight])} of the change, an even "
+        f"leak being {1 / len(NAMES):.3f}) and least for {loose} ({said(own[loose])}); clearly more than evenly for "
+        f"{', '.join(above) or 'none'}."
     )
     alpha = 0.05
     by_chance = [f"{part}: {what}" for part, row in shared.items() for what, (_, _, p) in row.items() if p >= alpha]
     total = sum(len(row) for row in shared.values())
     told.append(
-        f"Mutual information is above chance (p < {alpha}) for {total - len(by_chance)} of {total} pairs of code and attribute; "
-        f"{alpha * total:.0f} of them would be by luck."
+        f"Mutual information is above chance (p < {alpha}) for {total - len(by_chance)} of {total} pairs of code and "
+        f"attribute; {alpha * total:.0f} of them would be by luck."
     )
     for who, row in tables["Effective rank of all codes together"].items():
         change = row["after minus before"]
@@ -150,8 +156,7 @@ def reading(found: Settings, probes: dict[str, dict[str, Interval]], shared: dic
     return told
 
 
-def draw(probes: dict[str, dict[str, Interval]], shared: dict[str, dict[str, tuple[float, float, float]]],
-         changes: Values, lines: dict[str, Values]) -> dict[str, str]:  # fmt: skip
+def draw(probes: Probes, shared: Shared, changes: Values, lines: dict[str, Values]) -> dict[str, str]:
     """The figures and their captions."""
     what = list(next(iter(probes.values())))
     figure, axes = plots.panels(2, width=5.2, height=3.8)
@@ -171,8 +176,11 @@ def draw(probes: dict[str, dict[str, Interval]], shared: dict[str, dict[str, tup
     axes[1].set_xlabel("principal axis", fontsize=9)
     axes[1].set_ylabel("share of the variance", fontsize=9)
     axes[1].legend(fontsize=7.5, frameon=False)
-    return {first: "What the codes tell of garment, turn and posture",
-            plots.write(figure, "separation_leakage"): "Leakage, and spectra of the codes before and after fine-tuning"}  # fmt: skip
+    second = plots.write(figure, "separation_leakage")
+    return {
+        first: "What the codes tell of garment, turn and posture",
+        second: "Leakage, and spectra of the codes before and after fine-tuning",
+    }
 
 
 if __name__ == "__main__":
