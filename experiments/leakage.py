@@ -78,3 +78,9 @@ def own_part(found: Settings, changes: Values, owners: list[str], part: int) -> 
             return float(own_share(means)[part])
 
     return bootstrap(share, [owners[row] for row in rows], draws=min(found.bootstrap, _DRAWS), seed=found.seed)
+
+
+def mean_changes(changes: Values) -> Values:
+    """(K, K) means over the exchanges that show both part and region; NaN where none does."""
+    counts = np.isfinite(changes).sum(0)
+    return np.where(counts > 0, np.nansum(changes, 0) / np.maximum(counts, 1), np.nan)

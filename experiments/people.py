@@ -98,7 +98,8 @@ def reading(found: Settings, name: str, table: pd.DataFrame) -> list[str]:
     best, worst = (choose(parts, key=lambda part: parts[part].value) for choose in (max, min))
     unit = str(table["unit"].iloc[0])
     high, low = (
-        f"{part.replace('_', ' ')}, {said(parts[part])} over {_over(parts[part], unit)}" for part in (best, worst))
+        f"{part.replace('_', ' ')}, {said(parts[part])} over {_over(parts[part], unit)}" for part in (best, worst)
+    )
     return [
         f"{name}: the rank correlation of SSIM in the person's mask with the turn between the two pictures is "
         f"{verdict(by_turn)}; with the distance of the poses {verdict(by_pose)}.",

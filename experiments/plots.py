@@ -59,7 +59,8 @@ def draw_heat(axis: Axes, values: NDArray[np.float64], rows: Sequence[str], colu
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             colour = "white" if value > middle else INK
-            axis.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=6.5, color=colour)
+            said = f"{value:.2g}" if abs(value) >= 0.005 else "0"
+            axis.text(column, row, said, ha="center", va="center", fontsize=6.5, color=colour)
     axis.set_title(title, fontsize=9)
     axis.spines[:].set_visible(False)
 

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from experiments import plots, settings
 from experiments.codes import AXES, Values, attributes, codes_of, information, probe
 from experiments.estimators import effective_rank, jackknife, spectrum
-from experiments.leakage import EXCHANGES, NAMES, leak_table, leakage, own_part
+from experiments.leakage import EXCHANGES, NAMES, leak_table, leakage, mean_changes, own_part
 from experiments.people import TABLE, trend
 from experiments.settings import Settings
-from experiments.tables import Cell, Result, Table, cell, said, verdict
+from experiments.tables import Cell, Result, Table, cell, holds_zero, said, verdict
 from experiments.unseen import Unseen
 from models.data import Pictures
 from models.method import Method, load
-from models.metrics.intervals import Interval
+from models.metrics.intervals import Interval, bootstrap_mean
 from pipeline.packed import Pack
 from stages.artifacts import artifact, pack
 
 # By part and attribute: what a probe explains; mutual information, its mean by chance, and p.
 Probes = dict[str, dict[str, Interval]]
 Shared = dict[str, dict[str, tuple[float, float, float]]]
+
+_MOST_AXES, _NOTHING = 64, 1e-12  # of a spectrum that is drawn
 
 WEIGHTS = {
     "before": artifact("pretrain", "adgan", "weights.safetensors"),
@@ -121,11 +123,12 @@ def reading(
     """A sentence for each of the five."""
     told = []
     for what in next(iter(probes.values())):
-        best = max(probes, key=lambda part: probes[part][what].value)
+        best = max(probes, key=lambda part: probes[part][what].low)
         sure = [part for part in probes if probes[part][what].low > 0]
+        doubt = " (not surely anything)" if holds_zero(probes[best][what]) else ""
         told.append(
             f"Read out linearly, the {what} is told best by the code of {best}: {said(probes[best][what])} of the "
-            f"variance; clearly more than nothing by {', '.join(sure) or 'none'}."
+            f"variance{doubt}; clearly more than nothing by {', '.join(sure) or 'none'}."
         )
     own = {part: own_part(found, changes, owners, k) for k, part in enumerate(NAMES)}
     own = {part: value for part, value in own.items() if np.isfinite(value.value)}
@@ -135,6 +138,13 @@ def reading(
         f"Exchanging one part changes most in its own region for {tight} ({said(own[tight])} of the change, an even "
         f"leak being {1 / len(NAMES):.3f}) and least for {loose} ({said(own[loose])}); clearly more than evenly for "
         f"{', '.join(above) or 'none'}."
+    )
+    means = mean_changes(changes)
+    np.fill_diagonal(means, np.nan)
+    part, region = np.unravel_index(np.nanargmax(means), means.shape)
+    leak = bootstrap_mean(changes[:, part, region], owners, draws=found.bootstrap, seed=found.seed)
+    told.append(
+        f"The largest leak: another {NAMES[part]} changes the region of {NAMES[region]} by {said(leak)} grey levels."
     )
     alpha = 0.05
     by_chance = [f"{part}: {what}" for part, row in shared.items() for what, (_, _, p) in row.items() if p >= alpha]
@@ -166,13 +176,10 @@ def draw(probes: Probes, shared: Shared, changes: Values, lines: dict[str, Value
     plots.draw_heat(axes[1], nats, NAMES, what, "mutual information above chance, nats")
     first = plots.write(figure, "separation_codes")
     figure, axes = plots.panels(2, width=5.2, height=3.8)
-    counts = np.isfinite(changes).sum(0)
-    means = np.where(counts > 0, np.nansum(changes, 0) / np.maximum(counts, 1), np.nan)
-    plots.draw_heat(axes[0], means, NAMES, NAMES, "change in the region (column), part exchanged (row)")
+    plots.draw_heat(axes[0], mean_changes(changes), NAMES, NAMES, "change in the region (column), part exchanged (row)")
     for (name, line), colour in zip(lines.items(), plots.COLOURS, strict=False):
-        axes[1].semilogy(
-            np.arange(1, min(len(line), 64) + 1), np.maximum(line[:64], 1e-8), color=colour, label=name, lw=1.5
-        )
+        shown = line[: np.count_nonzero(line > _NOTHING)][:_MOST_AXES]
+        axes[1].semilogy(np.arange(1, len(shown) + 1), shown, color=colour, label=name, lw=1.5)
     axes[1].set_xlabel("principal axis", fontsize=9)
     axes[1].set_ylabel("share of the variance", fontsize=9)
     axes[1].legend(fontsize=7.5, frameon=False)
