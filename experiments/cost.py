@@ -52,7 +52,8 @@ def measure_row(name: str, group: str) -> Cost:
     trained = budget(found, params, row)
     method = build(row.method, params.system(row.method), seed=params.seed)
     method.let_learn(trained.learn)
-    run = Run(Fabric(accelerator="cpu", devices=1, precision=trained.precision), method.train(), trained)
+    method.to(memory_format=torch.channels_last).train()
+    run = Run(Fabric(accelerator="cpu", devices=1, precision=trained.precision), method, trained)
     batch = take(pairs_of(Pack(pack(row.domain)), method, row), trained.batch, torch.device("cpu"))
     before = _peak_mib()
     costs = []

@@ -31,8 +31,8 @@ from stages.measuring import look_here
 from stages.photograph import Photograph, make_batch, read_photographs
 from stages.pictures_in import find_pictures
 
-MOST = 24  # pictures of a folder that are looked at, spread evenly over the names
-POSES = 3  # of other pictures of the folder, that each is drawn in
+MOST = 16  # pictures of a folder that are looked at, spread evenly over the names
+POSES = 2  # of other pictures of the folder, that each is drawn in
 WEIGHTS = {
     "pretrained": artifact("pretrain", "adgan", "weights.safetensors"),
     "on drawn characters": artifact("finetune", "adgan", "target.safetensors"),

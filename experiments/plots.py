@@ -79,7 +79,7 @@ def logged(group: str, name: str, metric: str) -> dict[int, float]:
     return {int(step): values[metric] for step, values in history.items() if metric in values}
 
 
-def write_strips(rows: Mapping[str, Path], name: str, *, height_px: int = 128) -> str:
+def write_strips(rows: Mapping[str, Path], name: str, *, height_px: int = 96) -> str:
     """results/<name>.png: for each title a strip of pictures, one strip below the other; the file's name."""
     strips = [Image.open(path).convert("RGB") for path in rows.values()]
     strips = [strip.resize((round(strip.width * height_px / strip.height), height_px)) for strip in strips]
