@@ -98,11 +98,11 @@ def reading(found: Settings, ways: Ways, still: Scores) -> list[str]:
     if missing := [name for name in found.of("transfer") if name not in scored(found) and name != "pretrained"]:
         told.append(f"Not trained yet: {', '.join(missing)}; `make questions` goes on with them.")
     copied = read_scores("target", "copy_source")
-    joints = ways[ALL][most].minus(copied, "joint_error_px", found)
+    joints, drift = (ways[ALL][most].minus(other, "joint_error_px", found) for other in (copied, still))
     away = ways[ALL][most].interval("joint_error_px", found)
     told.append(
-        f"Poses: with {most} pictures joints are found again {said(away)} px away from where they were asked for, "
-        f"which is {verdict(joints)} px against copying the source."
+        f"Poses: with {most} pictures joints are found again {said(away)} px away from where they were asked for; that "
+        f"is {verdict(joints)} px against copying the source, and {verdict(drift)} px against the pretrained weights."
     )
     return told
 
