@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ray test check docs detectors bench clean
+.PHONY: help setup repro ray test check docs detectors questions ablations bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -43,6 +43,12 @@ docs: setup      ## build the documentation into site/
 
 detectors: setup ## train the two shipped networks again (a DVC project of its own)
 	cd models/detectors && dvc repro
+
+questions: repro ## the research questions, many small trainings (a DVC project of its own)
+	cd experiments && dvc repro questions
+
+ablations: repro ## the tables of the published systems on the rendered people (likewise)
+	cd experiments && dvc repro ablations
 
 bench: setup     ## the quick benchmarks: tables of ratios, on a quiet machine (some three minutes)
 	OMP_NUM_THREADS=1 python -m benchmarks.pack

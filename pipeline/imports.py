@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("pipeline", "stages", "models")
+ROOMS = ("pipeline", "stages", "models", "experiments")
 
 # Modules that spread and time the work but never change a result; their own tests prove it.
 NEUTRAL = (
@@ -17,6 +17,7 @@ NEUTRAL = (
     "pipeline.content",
     "pipeline.imports",
     "pipeline.errors",
+    "experiments.settings",
 )
 
 # Modules that draw for people: a stage depends on them, the result of an item does not.

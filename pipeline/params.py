@@ -232,8 +232,11 @@ class Params:
         return [name for name in self.domains if name != self.pretrain_domain]
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
-    """The checked parameters of the file; ParamsError names the key that is wrong."""
+def load(path: Path = Path("params.yaml"), changes: Mapping[str, Any] | None = None) -> Params:
+    """The checked parameters of the file; ParamsError names the key that is wrong.
+
+    `changes` are other values for some keys, by dotted path, as `dvc exp run -S` takes them.
+    """
     try:
         raw = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
@@ -242,7 +245,19 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raise ParamsError(f"{path} cannot be read ({error}): it must be a text file in UTF-8") from error
     except (YAMLError, RecursionError) as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    for key, value in (changes or {}).items():
+        _change(raw, key, value, str(path))
     return parse(raw, name=str(path))
+
+
+def _change(raw: Any, key: str, value: Any, name: str) -> None:
+    """Put `value` at the dotted `key`, which must be there."""
+    *way, last = key.split(".")
+    for step in way:
+        raw = raw.get(step) if isinstance(raw, Mapping) else None
+    if not isinstance(raw, dict) or last not in raw:
+        raise ParamsError(f"{name}: there is no key '{key}' that could get another value")
+    raw[last] = value
 
 
 def parse(raw: Any, *, name: str = "params.yaml") -> Params:

@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.people.labels import LABELS, PALETTE
 from pipeline.run import Job
 from stages.artifacts import DATA
-from stages.report import charts, facts, scores
+from stages.report import charts, facts, research, scores
 from stages.report.flow import duration
 from stages.report.words import brief, spoken
 
@@ -86,7 +86,7 @@ def _environment(*, autoescape: bool) -> Environment:
         trim_blocks=True,
     )
     environment.filters |= {"spoken": spoken, "brief": brief, "number": charts.number, "score": charts.score}
-    environment.filters |= {"duration": duration, "cell": _cell}
+    environment.filters |= {"duration": duration, "cell": _cell, "spelled": research.spell}
     environment.tests["with_interval"] = scores.has_interval
     environment.globals |= {"baselines": scores.BASELINES, "smaller": scores.SMALLER_IS_BETTER}
     return environment

@@ -21,6 +21,7 @@ from stages.report import charts
 from stages.report.flow import draw_flow
 from stages.report.pairs import Board, read_board
 from stages.report.poses import Poses, read_poses
+from stages.report.research import Finding, read_findings
 from stages.report.scores import Contest, ScoreTable, make_contests, make_tables
 
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
@@ -92,6 +93,7 @@ class Facts:
     grids: list[Grid]
     tables: list[ScoreTable]
     contests: list[Contest]
+    findings: list[Finding]
     curves: list[Curves]
     durations: list[dict[str, Any]]
     flow: Markup
@@ -116,6 +118,7 @@ def gather(params: Params) -> Facts:
         grids=_grids(params),
         tables=make_tables(rows),
         contests=make_contests(rows),
+        findings=read_findings(),
         curves=[
             found
             for phase in ("pretrain", "finetune")
