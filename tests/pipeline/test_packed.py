@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.packed import Pack, Picture, write_pack
+from pipeline.packed import Chunks, Pack, Picture, write_pack
 from pipeline.people.labels import LABELS
 from pipeline.people.skeleton import JOINTS
 
@@ -30,10 +30,10 @@ def pictures(count=3):
         )
 
 
-def write(path, codec="none", with_heatmaps=True):
+def write(path, codec="none", with_heatmaps=True, rows=None):
     write_pack(
         path,
-        pictures(),
+        rows or pictures(),
         count=3,
         pairs={"train": np.array([(0, 2), (2, 0)], np.int32), "test": np.array([(1, 1)], np.int32)},
         size=(WIDTH, HEIGHT),
@@ -58,6 +58,15 @@ def test_what_went_in_comes_out(tmp_path, codec):
         assert np.array_equal(pack.keypoints[row], picture.keypoints)
     assert pack.pairs("train").tolist() == [[0, 2], [2, 0]]
     assert pack.pairs("val").shape == (0, 2)
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "blosc"])
+def test_rows_copied_from_an_earlier_pack_give_the_bytes_of_a_fresh_one(tmp_path, codec):
+    fresh = Pack(write(tmp_path / "a.h5", codec))
+    first, second, third = pictures()
+    rows = [Chunks(one.name, one.person, one.keypoints, fresh.chunks(row)) for row, one in ((0, first), (2, third))]
+    mixed = write(tmp_path / "b.h5", codec, rows=[rows[0], second, rows[1]])
+    assert mixed.read_bytes() == fresh.path.read_bytes()
 
 
 def test_the_file_is_laid_out_as_documented(tmp_path):
