@@ -49,12 +49,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Chunks:
-    """One row as an earlier pack of the same size and codec holds it: the chunk of each dataset, compressed."""
+    """One row as an earlier pack of the same size and codec holds it.
+
+    `stored` is the chunk of each dataset, compressed, behind HDF5's mask of the filters that were left out of it: what
+    does not get smaller is stored as it is.
+    """
 
     name: str
     person: str
     keypoints: NDArray[np.float32]
-    stored: dict[str, bytes]
+    stored: dict[str, tuple[int, bytes]]
 
 
 def write_pack(
@@ -81,7 +85,8 @@ def write_pack(
         for row, picture in enumerate(pictures):
             for name, dataset in stored.items():
                 if isinstance(picture, Chunks):
-                    dataset.id.write_direct_chunk((row, *rest[name]), picture.stored[name])
+                    left_out, chunk = picture.stored[name]
+                    dataset.id.write_direct_chunk((row, *rest[name]), chunk, left_out)
                 else:
                     dataset[row] = picture.image if name == "images" else getattr(picture, name)
             keypoints[row] = picture.keypoints
@@ -237,8 +242,8 @@ class Pack:
             self._handle = (os.getpid(), planes)
         return self._handle[1]
 
-    def chunks(self, row: int) -> dict[str, bytes]:
-        """The chunk of every plane as it is stored, by the plane's name."""
+    def chunks(self, row: int) -> dict[str, tuple[int, bytes]]:
+        """The chunk of every plane by the plane's name, as `Chunks` takes it."""
         return {name: plane.chunk(row) for name, plane in self._planes().items()}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -263,7 +268,7 @@ class _Plane:
         self.dataset.id.read_direct_chunk((self.rows[row], *self.rest), out=data.reshape(-1))
         return data
 
-    def chunk(self, row: int) -> bytes:
-        """The picture as it is stored."""
-        chunk: bytes = self.dataset.id.read_direct_chunk((row, *self.rest))[1]
-        return chunk
+    def chunk(self, row: int) -> tuple[int, bytes]:
+        """The mask of filters that were left out, and the picture as it is stored."""
+        left_out, chunk = self.dataset.id.read_direct_chunk((row, *self.rest))
+        return int(left_out), chunk
