@@ -18,7 +18,7 @@ def other_umask():
     os.umask(before)
 
 
-@pytest.mark.parametrize("target", ["pack@target", pytest.param("pretrain@adgan pack@target", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("target", ["pack@source", pytest.param("pretrain@adgan pack@target", marks=pytest.mark.slow)])
 def test_two_clones_give_the_same_lock(target, tmp_path, request):
     here = Clone(tmp_path / "here", **{"engine.kind": "inline"})
     here.repro(*target.split(), **HERE)

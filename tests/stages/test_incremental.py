@@ -83,7 +83,6 @@ def test_one_more_member_of_an_archive_is_one_picture_of_work(project, pictures,
     assert computed(project) == dict.fromkeys(STAGES, 1)
 
 
-@pytest.mark.slow  # the copying of rows is tested in tests/pipeline/test_packed.py
 def test_a_pack_takes_unchanged_rows_from_the_last_one(project, pictures, tmp_path):
     raw, names = tmp_path / "raw", list(pictures)
 
