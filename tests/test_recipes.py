@@ -55,6 +55,12 @@ def test_published_trainings_are_at_full_size_throughout(name):
     assert all(found.training("pretrain", method)["small_until"] == 0 for method in found.methods)
 
 
+@pytest.mark.parametrize(("name", "domain"), [("fashion-1000", "target"), ("deepfashion-transfer-1000", "source")])
+def test_a_transfer_of_1000_takes_1000_pairs_to_train_and_75_to_test(name, domain):
+    pairs = applied(name).domain(domain).pairs
+    assert (pairs.max_train, pairs.max_test) == (1000, 75)
+
+
 def test_every_recipe_is_explained():
     text = (ROOT / "recipes" / "README.md").read_text()
     assert all(f"`{name}`" in text for name in RECIPES)
