@@ -25,10 +25,9 @@ from models.metrics.intervals import Interval, bootstrap_mean, choose_groups
 from models.metrics.protocols import PROTOCOLS
 from models.metrics.sets import Seen
 from pipeline.packed import Pack
-from pipeline.people.labels import LabelMap
 from stages.artifacts import pack
 from stages.baselines import BASELINES
-from stages.measuring import Sight, Targets, look_here, score_pairs, score_set
+from stages.measuring import Sight, Targets, look_here, score_pairs, score_set, targets_of
 
 PROTOCOL = PROTOCOLS["plain"]
 Picture = NDArray[np.uint8]
@@ -107,20 +106,6 @@ def look(found: Settings, domain: str) -> None:
     targets = targets_of(packed, rows, sights["oracle"])
     for name, made in pictures.items():
         write_scores(domain, name, score(made, sights[name], targets, packed, rows), made)
-
-
-def targets_of(packed: Pack, rows: Rows, sight: Sight) -> Targets:
-    """What pictures of the pairs are held against."""
-    wanted = [int(row) for row in rows[:, 1]]
-    maps: list[LabelMap] = [packed.parsing(row) for row in wanted]
-    return Targets(
-        [packed.image(row) for row in wanted],
-        packed.keypoints[wanted],
-        maps,
-        sight,
-        [(packed.names[source], packed.names[target]) for source, target in rows],
-        [packed.persons[row] for row in wanted],
-    )
 
 
 def score_row(found: Settings, group: str, name: str) -> None:

@@ -6,7 +6,7 @@ that is for rendered people, the extraction of key points and label maps is scor
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,23 @@ from torch.utils.data import default_collate
 from models.data import Draw, Pairs, to_batch, to_levels
 from models.features import Trunk
 from models.method import Method, load, method_class
-from models.metrics.extraction import score_joints, score_labels
 from models.metrics.intervals import bootstrap_mean, choose_groups
 from models.metrics.networks import Perceptual
 from models.metrics.pictures import Scores, contextual_distances, perceptual_distances
 from models.metrics.protocols import PROTOCOLS, Protocol
 from models.metrics.sets import ENOUGH_PICTURES
 from pipeline.packed import Pack
-from pipeline.people import labels, skeleton
 from pipeline.pictures import encode_png
 from pipeline.run import Job
-from pipeline.shards import ShardReader, write_shards
+from pipeline.shards import write_shards
 from stages import sheets
-from stages.artifacts import artifact, pack, read_keypoints, write_table
+from stages.artifacts import artifact, pack, write_table
 from stages.baselines import BASELINES
 from stages.drawing import Bytes
 from stages.exchanges import choose_figures, make_sections
+from stages.extraction import score_extraction
 from stages.failures import ORDER, pair_tile, write_failures
-from stages.measuring import Sight, Targets, look, score_pairs, score_set
+from stages.measuring import Sight, compare, look, score_set, score_sights, targets_of
 
 BATCH = 8
 SHARDS = 4
@@ -52,11 +51,12 @@ Rows = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Trial:
-    """The held-out pairs of one domain: rows of its pack, and what the intervals are drawn over."""
+    """The held-out pairs of one domain: rows of its pack, and what baselines and systems made of them."""
 
     domain: str
     packed: Pack
     rows: Rows
+    pictures: dict[str, list[Bytes]]
 
     @property
     def groups(self) -> tuple[str, Sequence[str]]:
@@ -79,19 +79,19 @@ class Trial:
 
 def run(job: Job) -> None:
     """Write scores (rows, pairs, metrics, extraction), grids, failures, exchanges and the generated pictures."""
-    rows: list[Row] = []
-    tables, extraction = [], {}
+    trials, extraction = [], {}
     for domain in job.params.domains:
         packed = Pack(pack(domain))
-        found, table = _score_domain(job, domain, packed)
-        rows += found
-        tables.append(table)
+        trials.append(_draw(job, domain, packed))
         _write_exchanges(job, domain, packed)
         if job.params.domain(domain).ingest.source == "figures":
-            extraction[domain] = _score_extraction(domain, packed)
+            extraction[domain] = score_extraction(domain, packed)
+    rows, table = _measure(job, [trial for trial in trials if len(trial.rows)])
+    for trial in trials:
+        _write_failures(job, trial, table)
     artifact("evaluate", job.item, "").mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(artifact("evaluate", job.item, "rows.csv"), index=False, float_format="%.6g")
-    write_table(artifact("evaluate", job.item, "pairs.parquet"), pd.concat(tables, ignore_index=True))
+    write_table(artifact("evaluate", job.item, "pairs.parquet"), table)
     _write_json(artifact("evaluate", job.item, "extraction.json"), extraction)
     summary: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
@@ -114,65 +114,58 @@ def _systems(job: Job, domain: str) -> dict[str, Path]:
     return systems | ({f"{job.item}_scratch": scratch} if scratch.is_file() else {})
 
 
-def _score_domain(job: Job, domain: str, packed: Pack) -> tuple[list[Row], pd.DataFrame]:
-    """Result rows and every pair's scores; none where there are no test pairs. Writes grid and generated pictures."""
+def _draw(job: Job, domain: str, packed: Pack) -> Trial:
+    """What is made of the domain's test pairs, nothing where there are none. Writes grid and generated pictures."""
     rows = packed.pairs("test")
-    failures, title = artifact("evaluate", job.item, f"failures/{domain}.png"), f"{job.item}: failures on {domain}"
     if not len(rows):
         _write_grid(job, domain, packed, rows, [])
-        write_failures(failures, title, packed, rows, [], np.empty(0))
-        return [], pd.DataFrame()
+        return Trial(domain, packed, rows, {})
     # Spread evenly over the table, so that every person keeps a part of the pairs.
     count = min(len(rows), job.params.evaluate.max_pairs)
     rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
-    trial = Trial(domain, packed, rows)
     pictures = {name: make(packed, rows) for name, make in BASELINES.items()}
     pairs = Pairs(packed, rows, method_class(job.item).reads)
     for name, path in _systems(job, domain).items():
         pictures[name] = _generate(job, load(path), pairs, f"{name} on {domain}")
     _write_grid(job, domain, packed, rows, pictures[job.item])
     _write_pictures(job, domain, packed, rows, pictures[job.item])
-    found, table = _measure(job, trial, pictures)
-    own = table[(table["method"] == job.item) & (table["protocol"] == job.params.evaluate.protocols[0])]
-    write_failures(failures, title, packed, rows, pictures[job.item], own["ssim_mask"].to_numpy())
-    return found, table
+    return Trial(domain, packed, rows, pictures)
 
 
-def _measure(job: Job, trial: Trial, pictures: dict[str, list[Bytes]]) -> tuple[list[Row], pd.DataFrame]:
+def _measure(job: Job, trials: Sequence[Trial]) -> tuple[list[Row], pd.DataFrame]:
     """Every system's scores under every protocol: as rows with intervals, and pair by pair."""
-    sights = {name: look(job, made) for name, made in pictures.items()}
-    targets = Targets(
-        pictures["oracle"],
-        trial.packed.keypoints[trial.rows[:, 1]],
-        [trial.packed.parsing(int(row)) for row in trial.rows[:, 1]],
-        sights["oracle"],
-        trial.named,
-        [trial.packed.persons[target] for _, target in trial.rows],
-    )
-    seen = _perceptual(trial, pictures) if job.params.evaluate.perceptual else {name: {} for name in pictures}
+    made = {(trial.domain, name): pictures for trial in trials for name, pictures in trial.pictures.items()}
+    sights = look(job, made)
+    targets = {trial.domain: targets_of(trial.packed, trial.rows, sights[trial.domain, "oracle"]) for trial in trials}
+    protocols = [PROTOCOLS[name] for name in job.params.evaluate.protocols]
+    compared = {protocol.name: compare(job, made, targets, protocol) for protocol in protocols}
     found: list[Row] = []
     tables = []
-    for protocol in (PROTOCOLS[name] for name in job.params.evaluate.protocols):
-        scores = {name: score_pairs(pictures[name], sights[name], targets, protocol) | seen[name] for name in pictures}
-        reference = _reference(job, trial, protocol, sights["oracle"])
-        for name in pictures:
-            found += _pair_rows(job, trial, protocol, name, scores)
-            found += _set_rows(trial, protocol, name, score_set(sights[name], reference))
-            tables.append(_table(trial, protocol, name, scores[name]))
-    return found, pd.concat(tables, ignore_index=True)
+    for trial in trials:
+        seen = {name: score_sights(sights[trial.domain, name], targets[trial.domain]) for name in trial.pictures}
+        if job.params.evaluate.perceptual:
+            seen = {name: seen[name] | scores for name, scores in _perceptual(trial).items()}
+        for protocol in protocols:
+            scores = {name: compared[protocol.name][trial.domain, name] | seen[name] for name in trial.pictures}
+            reference = _reference(job, trial, protocol, sights[trial.domain, "oracle"])
+            for name in trial.pictures:
+                found += _pair_rows(job, trial, protocol, name, scores)
+                found += _set_rows(trial, protocol, name, score_set(sights[trial.domain, name], reference))
+                tables.append(_table(trial, protocol, name, scores[name]))
+    return found, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _perceptual(trial: Trial, pictures: dict[str, list[Bytes]]) -> dict[str, Scores]:
+def _perceptual(trial: Trial) -> dict[str, Scores]:
     """LPIPS to the target, and the contextual distance to source (GS) and target (GT), by system."""
     network, trunk = Perceptual(), Trunk("vgg16").load()
-    sources, targets = pictures[COPY_SOURCE], pictures["oracle"]
+    sources, targets = trial.pictures[COPY_SOURCE], trial.pictures["oracle"]
     return {
         name: {
             **perceptual_distances(network, made, targets),
             "cx_gs": contextual_distances(trunk, made, sources),
             "cx_gt": contextual_distances(trunk, made, targets),
         }
-        for name, made in pictures.items()
+        for name, made in trial.pictures.items()
     }
 
 
@@ -181,7 +174,7 @@ def _reference(job: Job, trial: Trial, protocol: Protocol, targets: Sight) -> Si
     if protocol.reference == "targets":
         return targets
     known = sorted({int(row) for row in trial.packed.pairs("train").ravel()})
-    return look(job, [trial.packed.image(row) for row in known])
+    return look(job, {"training": [trial.packed.image(row) for row in known]})["training"]
 
 
 def _described(trial: Trial, protocol: Protocol, name: str) -> Row:
@@ -264,6 +257,20 @@ def _write_grid(job: Job, domain: str, packed: Pack, rows: Rows, pictures: Seque
     )
 
 
+def _write_failures(job: Job, trial: Trial, table: pd.DataFrame) -> None:
+    """The pairs that the system does worst, by the first protocol's SSIM inside the person."""
+    path, title = (
+        artifact("evaluate", job.item, f"failures/{trial.domain}.png"),
+        f"{job.item}: failures on {trial.domain}",
+    )
+    if not len(trial.rows):
+        write_failures(path, title, trial.packed, trial.rows, [], np.empty(0))
+        return
+    told = {"domain": trial.domain, "method": job.item, "protocol": job.params.evaluate.protocols[0]}
+    own = table[np.logical_and.reduce([table[column] == value for column, value in told.items()])]
+    write_failures(path, title, trial.packed, trial.rows, trial.pictures[job.item], own["ssim_mask"].to_numpy())
+
+
 def _write_exchanges(job: Job, domain: str, packed: Pack) -> None:
     """Poses and garments exchanged between two people of the domain, and with one of the domain pretrained on."""
     weights = next(iter(_systems(job, domain).values()))
@@ -286,41 +293,3 @@ def _write_pictures(job: Job, domain: str, packed: Pack, rows: Rows, pictures: S
     folder = artifact("evaluate", job.item, "generated") / domain
     items = {name: encode_png(picture) for name, picture in zip(names, pictures, strict=True)}
     write_shards(folder, items, shards=SHARDS, suffix=".png")
-
-
-def _score_extraction(domain: str, packed: Pack) -> dict[str, dict[str, float]]:
-    """PCKh and mean IoU of the packed joints and label maps against what was rendered."""
-    truth = read_keypoints(artifact("figures", domain, "truth.parquet"))
-    moves = pd.read_parquet(artifact("crop", domain, "moves.parquet")).set_index("id")
-    true_joints = np.stack(list(_moved(truth, moves, packed)))
-    found = [packed.parsing(row) for row in range(len(packed))]
-    drawn = ShardReader(artifact("figures", domain, "labels"))
-    true_maps = [
-        _moved_labels(
-            labels.from_png(drawn[name]), tuple(moves.loc[name, "offset"]), tuple(moves.loc[name, "scale"]), packed.size
-        )
-        for name in packed.names
-    ]
-    return {
-        "pckh": score_joints(packed.keypoints, true_joints, packed.persons),
-        "miou": score_labels(found, true_maps, packed.persons),
-    }
-
-
-def _moved_labels(
-    drawn: labels.LabelMap, offset: tuple[float, float], scale: tuple[float, float], size: tuple[int, int]
-) -> labels.LabelMap:
-    """(H, W) the label map as `crop` moved its picture: nearest neighbour, background where the original ends."""
-    width, height = size
-    x = np.floor((np.arange(width) + 0.5) / scale[0] + offset[0]).astype(int)
-    y = np.floor((np.arange(height) + 0.5) / scale[1] + offset[1]).astype(int)
-    rows, columns = drawn.shape
-    moved = drawn[np.clip(y, 0, rows - 1)[:, None], np.clip(x, 0, columns - 1)]
-    inside = ((y >= 0) & (y < rows))[:, None] & ((x >= 0) & (x < columns))
-    return np.where(inside, moved, labels.BACKGROUND).astype(np.uint8)
-
-
-def _moved(truth: dict[str, skeleton.Joints], moves: pd.DataFrame, packed: Pack) -> Iterator[skeleton.Joints]:
-    for name in packed.names:
-        move = moves.loc[name]
-        yield skeleton.move(truth[name], offset=tuple(move["offset"]), scale=tuple(move["scale"]), size=packed.size)

@@ -1,12 +1,15 @@
 """Generated pictures, measured: against their targets pair by pair, and as a set.
 
-What the detectors and the feature network see in a picture is kept by the picture's bytes, so the baselines are looked
-at once for all methods. The instruments are the shipped networks, whatever a domain is prepared with.
+What the detectors and the feature network see in a picture, and how it compares with its target, is kept by the bytes:
+the baselines are measured once for all methods. The instruments are the shipped networks, whatever a domain is
+prepared with.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,17 +17,22 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.metrics.people import score_layouts, score_likeness, score_poses, score_retrieval
-from models.metrics.pictures import Scores, score_pictures
-from models.metrics.protocols import Picture, Protocol
+from models.metrics.pictures import Scores, score_picture, score_pictures
+from models.metrics.protocols import PROTOCOLS, Picture, Protocol
 from models.metrics.sets import Seen, frechet_distance, inception_score, kernel_distance
-from pipeline.engine import Item, Result, Worker
+from pipeline.content import Content, digest
+from pipeline.engine import Item, PerItem, Result, Worker
+from pipeline.memo import Outputs
+from pipeline.packed import Pack
 from pipeline.people import labels, skeleton
-from pipeline.pictures import decode, encode_png
 from pipeline.run import Job
 
 # Pictures are looked at this many at a time, the last batch padded: part of the result, so it is no parameter.
 BATCH = 8
 _GREY = np.uint8(127)
+_COMPARED_AT_ONCE = 16
+
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Instruments:
         """`joints`, `score`, `labels`, `features`, `logits` and `person` of each picture."""
         from models.detectors.pose import choose_person
 
-        pictures = [decode(item.inputs[0]) for item in items]
+        pictures = [_arrays(item)[0] for item in items]
         found = self.detector.detect(pictures)
         results: list[Result] = []
         for picture, people, labelled in zip(pictures, found, self.parser.parse(pictures), strict=True):
@@ -80,30 +88,87 @@ def make_worker(_: bytes = b"") -> Worker:
     return Instruments()
 
 
-def look(job: Job, pictures: Sequence[Picture]) -> Sight:
-    """What the shipped networks see in the pictures (H, W, 3)."""
+def look(job: Job, made: Mapping[Name, Sequence[Picture]]) -> dict[Name, Sight]:
+    """What the shipped networks see in the pictures (H, W, 3) of every name."""
     from models.detectors.parsing import SHIPPED as PARSING
     from models.detectors.pose import SHIPPED as POSE
 
+    items = {name: [_item(picture) for picture in pictures] for name, pictures in made.items()}
+    distinct = _distinct(items)
     found = job.map(
-        (Item(f"{number:06d}", (encode_png(picture),)) for number, picture in enumerate(pictures)),
+        distinct,
         make_worker,
         settings=(BATCH, PARSING.read_bytes()),
         weights=POSE,
         batch=BATCH,
-        total=len(pictures),
+        total=len(distinct),
     )
-    columns = {name: [data for _, data in sorted(found.values(name).items())] for name in (*_KINDS, "labels")}
-    return _sight(columns)
+    columns = {kind: found.values(kind) for kind in (*_KINDS, "labels")}
+    return {
+        name: _sight({kind: [column[item.id] for item in own] for kind, column in columns.items()})
+        for name, own in items.items()
+    }
+
+
+def compare(
+    job: Job, made: Mapping[tuple[str, str], Sequence[Picture]], targets: Mapping[str, "Targets"], protocol: Protocol
+) -> dict[tuple[str, str], Scores]:
+    """`score_picture` of every pair, by (domain, system), against the targets of the domain."""
+    items = {
+        (domain, system): [
+            _item(ours, theirs, person.view(np.uint8))
+            for ours, theirs, person in zip(pictures, targets[domain].pictures, targets[domain].persons, strict=True)
+        ]
+        for (domain, system), pictures in made.items()
+    }
+    distinct = _distinct(items)
+    found = job.map(
+        distinct,
+        partial(make_scorer, protocol.name),
+        settings=("compare", protocol.name),
+        batch=_COMPARED_AT_ONCE,
+        total=len(distinct),
+    )
+    scores = {place: json.loads(told) for place, told in found.values("scores").items()}
+    rows = {name: [scores[item.id] for item in own] for name, own in items.items()}
+    return {name: {score: np.array([row[score] for row in rows[name]]) for score in rows[name][0]} for name in made}
+
+
+def make_scorer(protocol: str) -> Worker:
+    """A worker that gives the `scores` of picture, target and where the person is."""
+
+    def score(item: Item) -> Outputs:
+        ours, theirs, person = _arrays(item)
+        return {"scores": json.dumps(score_picture(ours, theirs, person.astype(bool), PROTOCOLS[protocol])).encode()}
+
+    return PerItem(score)
 
 
 def look_here(pictures: Sequence[Picture]) -> Sight:
-    """The same, without a store and in this process."""
+    """The same as `look`, without a store and in this process."""
     instruments, found = Instruments(), []
     for start in tqdm(range(0, len(pictures), BATCH), "looking", unit="batch", mininterval=0.5):
-        some = pictures[start : start + BATCH]
-        found += instruments([Item("", (encode_png(picture),)) for picture in some])
+        found += instruments([_item(picture) for picture in pictures[start : start + BATCH]])
     return _sight({name: [row[name] for row in found if isinstance(row, dict)] for name in (*_KINDS, "labels")})
+
+
+def _item(*arrays: NDArray[np.uint8]) -> Item:
+    """Pictures as they are, called by what is in them: to code them as PNG would take longer than most scores."""
+    whole = [np.ascontiguousarray(array) for array in arrays]
+    shapes = json.dumps([array.shape for array in whole]).encode()
+    contents = [Content(digest([array.tobytes()]), array.tobytes) for array in whole]
+    return Item(digest([shapes, *(content.digest for content in contents)]).hex(), (shapes, *contents))
+
+
+def _arrays(item: Item) -> list[NDArray[np.uint8]]:
+    shapes, *contents = item.inputs
+    pairs = zip(json.loads(shapes), contents, strict=True)
+    return [np.frombuffer(data, np.uint8).reshape(shape) for shape, data in pairs]
+
+
+def _distinct(items: Mapping[Name, Sequence[Item]]) -> list[Item]:
+    """Every item once: baselines show the same pictures again and again."""
+    return list({item.id: item for own in items.values() for item in own}.values())
 
 
 _KINDS = {"joints": "<f4", "score": "<f8", "features": "<f4", "logits": "<f4", "person": "<f4"}
@@ -139,10 +204,27 @@ class Targets:
         return [found != labels.BACKGROUND for found in self.maps]
 
 
+def targets_of(packed: Pack, rows: NDArray[np.int32], sight: Sight) -> Targets:
+    """What pictures of the pairs (source row, target row) are held against; `sight` is of their targets."""
+    wanted = [int(row) for row in rows[:, 1]]
+    return Targets(
+        [packed.image(row) for row in wanted],
+        packed.keypoints[wanted],
+        [packed.parsing(row) for row in wanted],
+        sight,
+        [(packed.names[source], packed.names[target]) for source, target in rows],
+        [packed.persons[row] for row in wanted],
+    )
+
+
 def score_pairs(pictures: Sequence[Picture], sight: Sight, targets: Targets, protocol: Protocol) -> Scores:
     """Every score of every pair under a protocol."""
+    return score_pictures(pictures, targets.pictures, targets.persons, protocol) | score_sights(sight, targets)
+
+
+def score_sights(sight: Sight, targets: Targets) -> Scores:
+    """The scores of what was seen in the pictures, pair by pair; no protocol changes them."""
     return {
-        **score_pictures(pictures, targets.pictures, targets.persons, protocol),
         **score_poses(sight.joints, targets.joints, list(sight.scores)),
         "parsing_miou": score_layouts(sight.maps, targets.maps),
         "likeness_lite0": score_likeness(sight.person, targets.sight.person),

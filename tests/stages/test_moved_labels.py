@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.crops import find_move
-from stages.evaluate import _moved_labels
+from stages.extraction import moved_labels
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ def test_the_true_labels_move_as_crop_moves_them(mode, size):
     drawn = np.zeros((256, 176), np.uint8)
     drawn[40:220, 60:120], drawn[:20] = 3, 1
     move = find_move(mode, (176, 256), size)
-    np.testing.assert_array_equal(_moved_labels(drawn, move.offset, move.scale, size), move.labels(drawn))
+    np.testing.assert_array_equal(moved_labels(drawn, move.offset, move.scale, size), move.labels(drawn))
