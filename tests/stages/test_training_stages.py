@@ -164,7 +164,7 @@ def test_pretraining_begins_with_weights_that_are_brought(project):
     assert project.files("pretrain", "adgan") == trained
     project.raw["adgan"]["width"], width = 0.12, project.raw["adgan"]["width"]
     project.change()
-    code, output = project.run_here("pretrain@adgan", check=False)
+    code, output = project.run("pretrain@adgan", check=False)
     project.raw["adgan"]["width"], project.raw["pretrain"]["steps"] = width, steps
     project.change()
     shutil.rmtree(brought.parent)
@@ -176,7 +176,7 @@ def test_pretraining_begins_with_weights_that_are_brought(project):
 def test_a_wrong_training_setting_is_named(project):
     project.raw["pretrain"]["stepps"] = 4
     project.change()
-    code, output = project.run_here("pretrain@adgan", check=False)
+    code, output = project.run("pretrain@adgan", check=False)
     del project.raw["pretrain"]["stepps"]
     project.change()
     assert code == 1
