@@ -29,7 +29,7 @@ repro: setup     ## run the whole DAG: pictures, training, data/report/index.htm
 ray: setup .venv/.ray  ## install what `engine.kind: ray` needs (250 MB)
 
 test: setup .venv/.ray ## the default tests (under ten minutes on two cores)
-	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
 
 check: setup     ## ruff, mypy, who imports whom, docs build
 	ruff check .

@@ -5,6 +5,8 @@
 `models.published.ORIGINALS`.
 """
 
+import copy
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +42,10 @@ def load_original(name: str, state_dict: Mapping[str, Tensor]) -> nn.Module:
     fit = _best_fit(name, entries)
     _compare_twins(name, entries)
     # `assign` puts tensors in the place of those without memory, and keeps what is frozen frozen.
-    fit.network.load_state_dict(fit.completed(entries), assign=True)
-    fit.network.ignored = fit.ignored
-    return fit.network.eval()
+    network = copy.deepcopy(fit.network)
+    network.load_state_dict(fit.completed(entries), assign=True)
+    network.ignored = fit.ignored
+    return network.eval()
 
 
 def to_original(name: str, module: nn.Module) -> dict[str, Tensor]:
@@ -116,7 +119,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Fit:
-    """How entries compare with those of a network, which needs no memory for its own."""
+    """How entries compare with those of a network, which has no memory for its own and stays as it is."""
 
     network: nn.Module
     missing: tuple[str, ...]
@@ -165,21 +168,28 @@ def _copied(value: Tensor | None, key: str, like: Tensor) -> Tensor:
 
 
 def _best_fit(name: str, entries: Mapping[str, Tensor]) -> _Fit:
-    fit = _closest(_find(name), entries)
+    _find(name)
+    fit = _closest(name, entries)
     if not fit.mistakes:
         return fit
     mistakes = {"missing": fit.missing, "unexpected": fit.unexpected, "of another shape": fit.misshapen}
     text = "; ".join(f"{kind}: {_listed(keys)}" for kind, keys in mistakes.items() if keys)
-    others = [other for other in ORIGINALS if other != name and not _closest(ORIGINALS[other], entries).mistakes]
+    others = [other for other in ORIGINALS if other != name and not _closest(other, entries).mistakes]
     remedy = f"they fit '{others[0]}'" if others else "give the state dict as the original program saved it"
     raise OriginalMismatch(f"{name}: the entries do not fit {ORIGINALS[name].title}; {text}; {remedy}")
 
 
-def _closest(original: Original, entries: Mapping[str, Tensor]) -> _Fit:
-    entries = {key: value for key, value in entries.items() if not key.startswith(tuple(original.twins))}
+def _closest(name: str, entries: Mapping[str, Tensor]) -> _Fit:
+    twins = tuple(ORIGINALS[name].twins)
+    entries = {key: value for key, value in entries.items() if not key.startswith(twins)}
+    return min((_fit(network, entries) for network in _variants(name)), key=lambda fit: fit.mistakes)
+
+
+@functools.cache
+def _variants(name: str) -> tuple[nn.Module, ...]:
+    """The network in each of its variants, without memory: made once, to compare entries with."""
     with torch.device("meta"):
-        networks = [make() for make in original.variants]
-    return min((_fit(network, entries) for network in networks), key=lambda fit: fit.mistakes)
+        return tuple(make() for make in ORIGINALS[name].variants)
 
 
 def _told(name: str, state_dict: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ TRAINING = {
     "held_out": 2,
     "threads": 1,
 }
+# Where the undisturbed clone is made.
+HERE = {"PYTHONHASHSEED": "1", "LC_ALL": "C", "LANG": "C", "TZ": "UTC"}
 
 
 class Clone(Project):

@@ -1,6 +1,11 @@
 """A tiny project in a temporary folder: real rendered people through the real stages."""
 
+import contextlib
+import copy
+import fcntl
+import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +14,24 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.imports import ROOT
+from pipeline.run import main
+
+# The stages that are named, one after another, in one process: what it imports is imported once.
+TOGETHER = """
+import sys
+from pipeline.run import main
+for stage in sys.argv[1:]:
+    if code := main([stage]):
+        sys.exit(code)
+"""
+
+# The longest files, in the order in which xdist hands them out, so that none is begun when the others end. The second
+# of them needs nothing that the first one makes.
+LONGEST = ("test_crash.py", "test_training_stages.py", "test_incremental.py", "test_contract.py", "test_determinism.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 class Project:
@@ -30,6 +53,20 @@ class Project:
         }
         self.change(**small | changes)
 
+    @classmethod
+    def at(cls, folder: Path):
+        """The project that stands in a folder, as it is."""
+        project = cls.__new__(cls)
+        project.folder, project.raw = folder, YAML(typ="safe").load((folder / "params.yaml").read_text())
+        return project
+
+    def copied(self, folder: Path):
+        """A copy in a new folder, which a test may change."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        project = copy.deepcopy(self)
+        project.folder = folder
+        return project
+
     def change(self, **changes):
         for path, value in changes.items():
             *way, last = path.split(".")
@@ -42,8 +79,11 @@ class Project:
             YAML().dump(self.raw, file)
 
     def start(self, stage, **env):
+        return self._start("-m", "pipeline.run", stage, **env)
+
+    def _start(self, *words, **env):
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.run", stage],
+            [sys.executable, *words],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -60,6 +100,26 @@ class Project:
                 assert process.returncode == 0, output
         return process.returncode, output
 
+    def run_together(self, *stages):
+        """The output of the stages, one after another in one new process, which knows nothing of earlier ones."""
+        process = self._start("-c", TOGETHER, *stages)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
+
+    def run_here(self, *stages, check=True):
+        """(exit code, message) of the last of the stages, in this process, which has imported everything already.
+
+        What a test begins with, or a mistake and its message; never a run that another one is compared with.
+        """
+        message = io.StringIO()
+        with contextlib.chdir(self.folder), pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(message):
+            patch.setenv("DVC_ROOT", str(self.folder))
+            for stage in stages:
+                code = main([stage])
+                assert code == 0 or not check, message.getvalue()
+        return code, message.getvalue()
+
     def path(self, *parts):
         return self.folder.joinpath("data", *parts)
 
@@ -73,9 +133,37 @@ class Project:
 DATA_STAGES = ("figures", "ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack", "pseudo_labels")
 
 
+def made_once(tmp_path_factory, name, make):
+    """The folder that `make` fills: once in a run of the tests, by the first of the xdist workers that asks for it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    with (root / f"{name}.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            shutil.rmtree(root / name, ignore_errors=True)
+            make(root / name)
+            lock.write("made")
+    return root / name
+
+
 @pytest.fixture(scope="session")
 def packed_project(tmp_path_factory):
     """A project whose source domain went through every data stage once. Read it, do not change it."""
-    project = Project(tmp_path_factory.mktemp("packed"), methods=["adgan", "spt"])
-    project.run(*(f"{stage}@source" for stage in DATA_STAGES))
-    return project
+
+    def make(folder):
+        Project(folder, methods=["adgan", "spt"]).run_together(*(f"{stage}@source" for stage in DATA_STAGES))
+
+    return Project.at(made_once(tmp_path_factory, "packed", make))
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory):
+    """A clone after an undisturbed `dvc repro` up to its pretraining. Read it, do not change it."""
+    from tests.stages.clone import HERE, Clone
+
+    def make(folder):
+        Clone(folder).repro("pretrain@adgan", **HERE)
+
+    return Clone.at(made_once(tmp_path_factory, "straight", make))

@@ -32,7 +32,7 @@ def cropped(tmp_path_factory):
     corpus.write_good(folder / "raw")
     changes = {"domains.source.raw": str(folder / "raw"), "domains.source.ingest.source": "folder"}
     project = Project(folder / "project", **changes)
-    project.run("ingest@source", "crop@source")
+    project.run_here("ingest@source", "crop@source")
     return project
 
 

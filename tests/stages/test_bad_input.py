@@ -54,7 +54,7 @@ def names(project):
 )
 def test_a_wrong_parameter_is_named(project, path, value, parts):
     project.change(**{path: value})
-    code, output = project.run("ingest@source", check=False)
+    code, output = project.run_here("ingest@source", check=False)
     assert code == 1
     assert "Traceback" not in output
     for part in parts:
@@ -87,7 +87,7 @@ def test_a_file_of_parameters_that_is_none_is_named(tmp_path, monkeypatch, capsy
 def test_an_unknown_parameter_is_named(project):
     project.raw["domains"]["source"]["crop"]["mdoe"] = "pad"
     project.change()
-    code, output = project.run("crop@source", check=False)
+    code, output = project.run_here("crop@source", check=False)
     assert code == 1
     assert "unknown key 'domains.source.crop.mdoe'; did you mean 'mode'?" in output
 
@@ -102,7 +102,7 @@ def test_an_unknown_stage_or_domain_is_named(project):
 def test_an_empty_folder_is_named(project, tmp_path):
     (tmp_path / "empty").mkdir()
     project.change(**{"domains.source.raw": str(tmp_path / "empty")})
-    code, output = project.run("ingest@source", check=False)
+    code, output = project.run_here("ingest@source", check=False)
     assert code == 1
     assert "holds no pictures" in output
     assert "domains.source.raw" in output
@@ -119,7 +119,7 @@ def test_bad_pictures_are_set_aside_with_a_reason(project, raw):
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     (raw / "c_moving.gif").write_bytes(buffer.getvalue())
     project.change(**{"domains.source.ingest.max_quarantined": 0.5})
-    project.run("ingest@source", "crop@source")
+    project.run_here("ingest@source", "crop@source")
     bad = set_aside(project, "ingest")
     assert set(bad) == {"c_truncated", "c_empty", "c_text", "c_tiny", "c_moving"}
     assert "empty file" in bad["c_empty"]
@@ -131,7 +131,7 @@ def test_bad_pictures_are_set_aside_with_a_reason(project, raw):
 def test_too_many_bad_pictures_end_the_stage(project, raw):
     for index in range(6):
         (raw / f"c_{index}.png").write_bytes(b"broken")
-    code, output = project.run("ingest@source", check=False)
+    code, output = project.run_here("ingest@source", check=False)
     assert code == 1
     assert "6 of 12 were set aside, more than domains.source.ingest.max_quarantined: 0.2 allows" in output
     assert "c_0: " in output
@@ -141,7 +141,7 @@ def test_too_many_bad_pictures_end_the_stage(project, raw):
 def test_an_absent_picture_in_a_pair_list_is_set_aside(project, raw):
     rows = ["from,to", *(f"a_{i}.jpg,a_{j}.jpg" for i in (1, 2, 3) for j in (1, 2, 3) if i != j), "a_1.jpg,z_9.jpg"]
     (raw / "pairs.csv").write_text("\n".join(rows) + "\n")
-    project.run("ingest@source")
+    project.run_here("ingest@source")
     bad = set_aside(project, "ingest")
     ((name, reason),) = bad.items()
     assert "z_9" in name
@@ -153,7 +153,7 @@ def test_a_label_map_of_another_size_is_set_aside(project, raw):
     (raw / "labels").mkdir()
     for name, size in (("a_1", (256, 176)), ("a_2", (128, 88))):
         (raw / "labels" / f"{name}.png").write_bytes(encode_png(np.zeros(size, np.uint8)))
-    project.run("ingest@source")
+    project.run_here("ingest@source")
     bad = set_aside(project, "ingest")
     assert list(bad) == ["a_2"]
     assert "88x128" in bad["a_2"]
@@ -163,14 +163,14 @@ def test_a_label_map_of_another_size_is_set_aside(project, raw):
 def test_a_wrong_label_is_set_aside(project, raw):
     (raw / "labels").mkdir()
     (raw / "labels" / "b_2.png").write_bytes(encode_png(np.full((256, 176), 23, np.uint8)))
-    project.run("ingest@source")
+    project.run_here("ingest@source")
     assert "23" in set_aside(project, "ingest")["b_2"]
 
 
 def test_missing_weights_are_named(project):
-    project.run("ingest@source", "crop@source")
+    project.run_here("ingest@source", "crop@source")
     project.change(**{"domains.source.keypoints.weights": "nowhere.safetensors"})
-    code, output = project.run("keypoints@source", check=False)
+    code, output = project.run_here("keypoints@source", check=False)
     assert code == 1
     assert "domains.source.keypoints.weights" in output
     assert "nowhere.safetensors" in output
@@ -179,5 +179,5 @@ def test_missing_weights_are_named(project):
 def test_pictures_of_another_size_do_not_fit_the_columns_rule(project, raw):
     (raw / "a_4.png").write_bytes(picture(5, (300, 200)))
     project.change(**{"domains.source.crop.mode": "columns"})
-    project.run("ingest@source", "crop@source")
+    project.run_here("ingest@source", "crop@source")
     assert "200x300" in set_aside(project, "crop")["a_4"]

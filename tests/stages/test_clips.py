@@ -63,7 +63,7 @@ def project(tmp_path_factory, walk):
             "domains.source.crop.shards": 1,
         },
     )
-    project.run("ingest@source")
+    project.run_here("ingest@source")
     return project
 
 

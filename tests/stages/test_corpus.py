@@ -45,7 +45,7 @@ def outcome(tmp_path_factory):
         kind.write(raw)
     project = Project(folder / "project", **{"domains.source.raw": str(raw), "domains.source.ingest.source": "folder"})
     project.change(**{"domains.source.ingest.max_quarantined": 0.9})
-    output = "".join(project.run(f"{stage}@source")[1] for stage in corpus.STAGES)
+    output = project.run_together(*(f"{stage}@source" for stage in corpus.STAGES))
     rows = {stage: set_aside(project, stage) for stage in corpus.STAGES}
     accepted = set(pd.read_parquet(project.path("pairs", "source", "accepted.parquet"))["id"])
     return Outcome(project, rows, accepted, ShardReader(project.path("crop", "source", "images")), output)

@@ -17,21 +17,10 @@ STAGES = [*(f"{stage}@source" for stage in DATA_STAGES), "pretrain@adgan"]
 LIMIT_BYTES = 8192
 
 
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    """A project after an undisturbed `dvc repro`. Read it, do not change it."""
-    clone = Clone(tmp_path_factory.mktemp("straight") / "clone")
-    clone.repro("pretrain@adgan")
-    return clone
-
-
 @pytest.fixture
 def project(straight, tmp_path):
-    """A copy of it that a test may change."""
-    shutil.copytree(straight.folder, tmp_path / "copy", symlinks=True)
-    copy = Clone.__new__(Clone)
-    copy.folder, copy.raw = tmp_path / "copy", json.loads(json.dumps(straight.raw))
-    return copy
+    """A copy of the undisturbed clone that a test may change."""
+    return straight.copied(tmp_path / "copy")
 
 
 def kill(process):

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from tests.stages.clone import Clone
+from tests.stages.clone import HERE, Clone
+from tests.stages.conftest import DATA_STAGES
 
-HERE = {"PYTHONHASHSEED": "1", "LC_ALL": "C", "LANG": "C", "TZ": "UTC"}
 THERE = {"PYTHONHASHSEED": "4242", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"}
 
 
@@ -19,14 +19,16 @@ def other_umask():
 
 
 @pytest.mark.parametrize("target", ["pack@source", pytest.param("pretrain@adgan pack@target", marks=pytest.mark.slow)])
-def test_two_clones_give_the_same_lock(target, tmp_path, request):
-    here = Clone(tmp_path / "here", **{"engine.kind": "inline"})
-    here.repro(*target.split(), **HERE)
+def test_two_clones_give_the_same_lock(target, straight, tmp_path, request):
+    here = straight.copied(tmp_path / "here")
+    assert here.raw["engine"]["kind"] == "inline"
+    here.repro(*target.split(), **HERE)  # does what the undisturbed clone has not done
     request.getfixturevalue("other_umask")
     there = Clone(tmp_path / "somewhere else" / "ü", **{"engine.kind": "processes", "engine.workers": 2})
     there.repro(*target.split(), **THERE)
-    assert here.hashes() == there.hashes()
-    assert any(path.startswith("data/sheets/") for outs in here.hashes().values() for path, _ in outs)
+    assert {stage: outs for stage, outs in here.hashes().items() if stage in there.hashes()} == there.hashes()
+    assert there.hashes().keys() >= {*target.split(), *(f"{stage}@source" for stage in DATA_STAGES[:7])}
+    assert any(path.startswith("data/sheets/") for outs in there.hashes().values() for path, _ in outs)
 
     lock = (there.folder / "dvc.lock").read_bytes()
     there.repro("--force", *target.split(), **HERE)

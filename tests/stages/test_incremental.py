@@ -27,7 +27,7 @@ def made(tmp_path_factory, pictures):
     for name, data in list(pictures.items())[:5]:
         (folder / "raw" / f"{name}.png").write_bytes(data)
     project = Project(folder / "project", **{"domains.source.raw": "../raw", "domains.source.ingest.source": "folder"})
-    project.run(*(f"{stage}@source" for stage in STAGES))
+    project.run_together(*(f"{stage}@source" for stage in STAGES))
     return folder
 
 
@@ -40,7 +40,7 @@ def project(made, tmp_path):
 def computed(project):
     """How many pictures each stage computes now."""
     done = len((project.folder / "runs.jsonl").read_text().splitlines())
-    project.run(*(f"{stage}@source" for stage in STAGES))
+    project.run_together(*(f"{stage}@source" for stage in STAGES))
     records = [json.loads(line) for line in (project.folder / "runs.jsonl").read_text().splitlines()[done:]]
     return {record["stage"]: record["computed"] for record in records}
 
@@ -87,7 +87,7 @@ def test_a_pack_takes_unchanged_rows_from_the_last_one(project, pictures, tmp_pa
     raw, names = tmp_path / "raw", list(pictures)
 
     def packed():
-        project.run(*(f"{stage}@source" for stage in (*STAGES, "pairs", "pack")))
+        project.run_together(*(f"{stage}@source" for stage in (*STAGES, "pairs", "pack")))
         record = json.loads((project.folder / "runs.jsonl").read_text().splitlines()[-1])
         return record["computed"], project.path("pack", "source.h5").read_bytes()
 
@@ -120,7 +120,7 @@ def test_damage_in_the_store_is_found_and_mended(project):
         database.execute("UPDATE outputs SET value = CAST(substr(value, 2) || x'00' AS BLOB)")
     for stage in STAGES:
         shutil.rmtree(project.path(stage))
-    project.run(*(f"{stage}@source" for stage in STAGES))
+    project.run_together(*(f"{stage}@source" for stage in STAGES))
     assert {stage: project.files(stage, "source") for stage in STAGES} == before
 
 

@@ -51,7 +51,7 @@ def market(tmp_path_factory):
             "domains.source.keypoints.max_people": 3,
         },
     )
-    project.run(*(f"{stage}@source" for stage in DATA_STAGES))
+    project.run_here(*(f"{stage}@source" for stage in DATA_STAGES))
     return project
 
 

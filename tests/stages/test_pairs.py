@@ -1,8 +1,5 @@
 """The options of `pairs`: filters by looks, mirrored twins in table and pack."""
 
-import shutil
-from copy import deepcopy as copy_of
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,10 +15,7 @@ from tests.stages.conftest import Project
 @pytest.fixture
 def project(packed_project, tmp_path):
     """A copy of the packed project that a test may change."""
-    shutil.copytree(packed_project.folder, tmp_path / "project", symlinks=True)
-    copy = Project.__new__(Project)
-    copy.folder, copy.raw = tmp_path / "project", copy_of(packed_project.raw)
-    return copy
+    return packed_project.copied(tmp_path / "project")
 
 
 def pairs_of(project):
@@ -37,7 +31,7 @@ def test_twins_double_the_training_pictures_and_pairs(project, packed_project):
     before, pictures = pairs_of(project), accepted(project)
     first = Pack(packed_project.path("pack", "source.h5"))
     project.change(**{"domains.source.pairs.flips": True})
-    project.run("pairs@source", "pack@source")
+    project.run_here("pairs@source", "pack@source")
     train = [(start, end) for start, end, split in before if split == "train"]
     assert pairs_of(project) == [*before, *((f"{start}~flip", f"{end}~flip", "train") for start, end in train)]
     catalog = pd.read_parquet(project.path("ingest", "source", "catalog.parquet")).set_index("id")
@@ -68,7 +62,7 @@ def test_pictures_that_are_nearly_the_same_or_incomplete_are_set_aside(project):
         name for name, found in joints.items() if (found[[2, 5, 8, 11], 2] > 0).all() and (found[head, 2] > 0).any()
     }
     project.change(**{"domains.source.pairs.single_and_complete": True, "domains.source.pairs.max_quarantined": 0.9})
-    project.run("pairs@source")
+    project.run_here("pairs@source")
     assert set(accepted(project)) == whole & set(accepted(project))
     assert all(
         "pairs.single_and_complete" in reason
@@ -99,7 +93,7 @@ def test_a_copy_of_a_picture_under_another_name_is_set_aside(tmp_path):
             "domains.source.pairs.different_bits": 3,
         },
     )
-    project.run(*(f"{stage}@source" for stage in ("ingest", "crop", "keypoints", "parsing", "edges", "pairs")))
+    project.run_here(*(f"{stage}@source" for stage in ("ingest", "crop", "keypoints", "parsing", "edges", "pairs")))
     rows = quarantine.read(project.path("pairs", "source", "quarantine.csv"))
     [(name, reason)] = [row for row in rows if "different_bits" in row[1]]
     assert name == "ada_again"

@@ -23,7 +23,7 @@ def fashion(tmp_path_factory):
     }
     project = Project(tmp_path_factory.mktemp("fashion"), **changes)
     stages = ("ingest", "crop", "keypoints", "parsing", "edges", "pairs", "pack")
-    project.run(*(f"{stage}@source" for stage in stages))
+    project.run_here(*(f"{stage}@source" for stage in stages))
     return project
 
 

@@ -17,8 +17,10 @@ TINY = {"steps": 4, "batch": 2, "log_every": 2, "sample_every": 2, "checkpoint_e
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(packed_project, tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("trained"))
+    # The same people: with what was worked out of them already.
+    shutil.copytree(packed_project.folder / ".cache", project.folder / ".cache")
     project.raw["domains"]["target"]["figures"]["poses"] = 3
     project.raw["pretrain"] |= TINY
     project.raw["finetune"] |= TINY
@@ -34,8 +36,8 @@ def project(tmp_path_factory):
     # The stages look as the instruments of `evaluate` do, so that these find in a target what is packed of it.
     for domain in ("source", "target"):
         project.change(**{f"domains.{domain}.keypoints.edges_px": [256], f"domains.{domain}.parsing.flip_test": False})
-    project.run(*(f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES))
-    project.run("pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
+    data = (f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES)
+    project.run_together(*data, "pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
     return project
 
 
