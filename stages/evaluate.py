@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from models.data import Draw, Pairs, to_batch, to_levels
-from models.features import Trunk
 from models.method import Method, load, method_class
 from models.metrics.extraction import score_joints, score_labels
 from models.metrics.intervals import bootstrap_mean, choose_groups
-from models.metrics.networks import Perceptual
-from models.metrics.pictures import Scores, contextual_distances, perceptual_distances
+from models.metrics.pictures import Scores
 from models.metrics.protocols import PROTOCOLS, Protocol
 from models.metrics.sets import ENOUGH_PICTURES
 from pipeline.packed import Pack
@@ -31,7 +29,7 @@ from pipeline.people import labels, skeleton
 from pipeline.pictures import encode_png
 from pipeline.run import Job
 from pipeline.shards import ShardReader, write_shards
-from stages import sheets
+from stages import framed, sheets
 from stages.artifacts import artifact, pack, read_keypoints, write_table
 from stages.baselines import BASELINES
 from stages.drawing import Bytes
@@ -149,31 +147,24 @@ def _measure(job: Job, trial: Trial, pictures: dict[str, list[Bytes]]) -> tuple[
         trial.named,
         [trial.packed.persons[target] for _, target in trial.rows],
     )
-    seen = _perceptual(trial, pictures) if job.params.evaluate.perceptual else {name: {} for name in pictures}
+    masks = [trial.packed.mask(int(row)) for row in trial.rows[:, 1]]
     found: list[Row] = []
     tables = []
     for protocol in (PROTOCOLS[name] for name in job.params.evaluate.protocols):
-        scores = {name: score_pairs(pictures[name], sights[name], targets, protocol) | seen[name] for name in pictures}
-        reference = _reference(job, trial, protocol, sights["oracle"])
-        for name in pictures:
+        scores = {name: score_pairs(pictures[name], sights[name], targets, protocol) for name in pictures}
+        for name, made in pictures.items() if protocol.masked else ():
+            scores[name]["ssim_masked"] = framed.masked_similarity(protocol, made, targets.pictures, masks)
+        if job.params.evaluate.perceptual:
+            seen = framed.perceptual(protocol, pictures, pictures[COPY_SOURCE], pictures["oracle"])
+            scores = {name: scores[name] | seen[name] for name in pictures}
+        measured = {name: framed.as_measured(job, protocol, pictures[name], sights[name]) for name in pictures}
+        reference = _reference(job, trial, protocol, measured["oracle"])
+        for name, made in pictures.items():
+            sets = score_set(measured[name], reference) | framed.masked_set(job, protocol, made, masks)
             found += _pair_rows(job, trial, protocol, name, scores)
-            found += _set_rows(trial, protocol, name, score_set(sights[name], reference))
+            found += _set_rows(trial, protocol, name, sets)
             tables.append(_table(trial, protocol, name, scores[name]))
     return found, pd.concat(tables, ignore_index=True)
-
-
-def _perceptual(trial: Trial, pictures: dict[str, list[Bytes]]) -> dict[str, Scores]:
-    """LPIPS to the target, and the contextual distance to source (GS) and target (GT), by system."""
-    network, trunk = Perceptual(), Trunk("vgg16").load()
-    sources, targets = pictures[COPY_SOURCE], pictures["oracle"]
-    return {
-        name: {
-            **perceptual_distances(network, made, targets),
-            "cx_gs": contextual_distances(trunk, made, sources),
-            "cx_gt": contextual_distances(trunk, made, targets),
-        }
-        for name, made in pictures.items()
-    }
 
 
 def _reference(job: Job, trial: Trial, protocol: Protocol, targets: Sight) -> Sight:
