@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from models.data import Draw, Pairs, to_batch, to_levels
-from models.features import Trunk
 from models.method import Method, load, method_class
 from models.metrics.intervals import bootstrap_mean, choose_groups
-from models.metrics.networks import Perceptual
-from models.metrics.pictures import Scores, contextual_distances, perceptual_distances
+from models.metrics.pictures import Scores
 from models.metrics.protocols import PROTOCOLS, Protocol
 from models.metrics.sets import ENOUGH_PICTURES
 from pipeline.packed import Pack
 from pipeline.pictures import encode_png
 from pipeline.run import Job
 from pipeline.shards import write_shards
-from stages import sheets
+from stages import framed, sheets
 from stages.artifacts import artifact, pack, write_table
 from stages.baselines import BASELINES
 from stages.drawing import Bytes
@@ -142,31 +140,34 @@ def _measure(job: Job, trials: Sequence[Trial]) -> tuple[list[Row], pd.DataFrame
     found: list[Row] = []
     tables = []
     for trial in trials:
-        seen = {name: score_sights(sights[trial.domain, name], targets[trial.domain]) for name in trial.pictures}
-        if job.params.evaluate.perceptual:
-            seen = {name: seen[name] | scores for name, scores in _perceptual(trial).items()}
+        own = {name: sights[trial.domain, name] for name in trial.pictures}
+        seen = {name: score_sights(sight, targets[trial.domain]) for name, sight in own.items()}
         for protocol in protocols:
             scores = {name: compared[protocol.name][trial.domain, name] | seen[name] for name in trial.pictures}
-            reference = _reference(job, trial, protocol, sights[trial.domain, "oracle"])
-            for name in trial.pictures:
-                found += _pair_rows(job, trial, protocol, name, scores)
-                found += _set_rows(trial, protocol, name, score_set(sights[trial.domain, name], reference))
-                tables.append(_table(trial, protocol, name, scores[name]))
+            rows, tabled = _measure_under(job, trial, protocol, scores, own)
+            found += rows
+            tables += tabled
     return found, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _perceptual(trial: Trial) -> dict[str, Scores]:
-    """LPIPS to the target, and the contextual distance to source (GS) and target (GT), by system."""
-    network, trunk = Perceptual(), Trunk("vgg16").load()
-    sources, targets = trial.pictures[COPY_SOURCE], trial.pictures["oracle"]
-    return {
-        name: {
-            **perceptual_distances(network, made, targets),
-            "cx_gs": contextual_distances(trunk, made, sources),
-            "cx_gt": contextual_distances(trunk, made, targets),
-        }
-        for name, made in trial.pictures.items()
-    }
+def _measure_under(
+    job: Job, trial: Trial, protocol: Protocol, scores: dict[str, dict[str, Any]], sights: dict[str, Sight]
+) -> tuple[list[Row], list[pd.DataFrame]]:
+    """Rows and tables of every system under one protocol, with what it scores beside pairs as they are."""
+    pictures, masks = trial.pictures, [trial.packed.mask(int(row)) for row in trial.rows[:, 1]]
+    for name, made in pictures.items() if protocol.masked else ():
+        scores[name]["ssim_masked"] = framed.masked_similarity(protocol, made, pictures["oracle"], masks)
+    if job.params.evaluate.perceptual:
+        seen = framed.perceptual(protocol, pictures, pictures[COPY_SOURCE], pictures["oracle"])
+        scores = {name: scores[name] | seen[name] for name in pictures}
+    measured = framed.as_measured(job, protocol, pictures, sights)
+    reference = _reference(job, trial, protocol, measured["oracle"])
+    hidden = framed.masked_sets(job, protocol, pictures, masks)
+    found: list[Row] = []
+    for name in pictures:
+        found += _pair_rows(job, trial, protocol, name, scores)
+        found += _set_rows(trial, protocol, name, score_set(measured[name], reference) | hidden[name])
+    return found, [_table(trial, protocol, name, scores[name]) for name in pictures]
 
 
 def _reference(job: Job, trial: Trial, protocol: Protocol, targets: Sight) -> Sight:

@@ -1,7 +1,7 @@
 """Poses and garments exchanged between people: two of a domain, and one of each of two domains.
 
-Every method exchanges poses; those that can `dress` and `blend` exchange parts too, and those that can `sample` vary
-a person at random.
+Every method exchanges poses; those that can `dress` and `blend` exchange parts too, those that can `restyle` and `edit`
+give clothes another texture and draw after a changed label map, and those that can `sample` vary a person at random.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,9 +16,9 @@ from models.data import Arrays, Draw, Pairs, across, to_levels
 from models.method import Method
 from pipeline.packed import Pack
 from pipeline.people import skeleton
-from pipeline.people.labels import HAIR, LEG, PANTS, UPPER_CLOTHES
+from pipeline.people.labels import ARM, HAIR, LEG, PANTS, SKIRT, UPPER_CLOTHES
 from stages import sheets
-from stages.drawing import Bytes, beside
+from stages.drawing import Bytes, beside, draw_labels
 
 POSES = 3
 STEPS = 7
@@ -29,6 +29,9 @@ GARMENTS = {
     "hair": (HAIR,),
     "all clothes": (UPPER_CLOTHES, PANTS, LEG),
 }
+# What another texture is given to, and label maps that are changed as a whole: the part, and what it becomes.
+_CLOTHES = (UPPER_CLOTHES, PANTS, SKIRT)
+_EDITS = {"long sleeves": (ARM, UPPER_CLOTHES), "trousers to the feet": (LEG, PANTS)}
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,13 @@ def make_sections(method: Method, pairs: Sequence[tuple[Figure, Figure]]) -> lis
     if "blend" in method.edits:
         tiles = [_blend(method, *pair) for pair in pairs]
         sections.append(sheets.Section(tiles, "from one person to the other, all parts, in one pose", columns=1))
+    if "restyle" in method.edits:
+        tiles = [tile for pair in pairs for tile in _textures(method, *pair)]
+        heading = "person · other · the person's clothes in the other's texture · all in it"
+        sections.append(sheets.Section(tiles, heading, columns=2))
+    if "edit" in method.edits:
+        tiles = [tile for one, _ in pairs for tile in _layouts(method, one)]
+        sections.append(sheets.Section(tiles, "person · label map · drawn after it, as it is and changed", columns=2))
     if "sample" in method.edits:
         tiles = [tile for one, _ in pairs for tile in _samples(method, one)]
         sections.append(sheets.Section(tiles, "person · drawn at random: what the caption names", columns=1))
@@ -121,6 +131,41 @@ def _blend(method: Method, one: Figure, other: Figure) -> sheets.Tile:
     codes = blend(start, end, ALL_PARTS, STEPS)
     drawn = _draw(method, [one.arrays(0)] * STEPS, [one.arrays(0)] * STEPS, codes)
     return sheets.Tile(beside(*drawn), f"{one.name} → {other.name}")
+
+
+def _textures(method: Method, one: Figure, other: Figure) -> list[sheets.Tile]:
+    """Each in the texture of the other: the looks of one, on the label map and in the pose of the other."""
+    tiles = []
+    for person, style in ((one, other), (other, one)):
+        (drawn,) = _repaint(method, [style.arrays(0)], [person.arrays(0)])
+        worn = np.isin(person.packed.parsing(person.rows[0]), _CLOTHES)[..., None]
+        picture = beside(person.image(0), style.image(0), np.where(worn, drawn, person.image(0)), drawn)
+        tiles.append(sheets.Tile(picture, f"{person.name} in the texture of {style.name}"))
+    return tiles
+
+
+def _layouts(method: Method, figure: Figure) -> list[sheets.Tile]:
+    """The person after the own label map, and after one with a part relabelled, where the map shows that part."""
+    own, parsing = figure.arrays(0), figure.packed.parsing(figure.rows[0])
+    changed = {"as found": parsing} | {
+        told: np.where(parsing == part, label, parsing).astype(np.uint8)
+        for told, (part, label) in _EDITS.items()
+        if (parsing == part).any()
+    }
+    drawn = _repaint(method, [own] * len(changed), [own | {"target_parsing": labels} for labels in changed.values()])
+    return [
+        sheets.Tile(beside(figure.image(0), draw_labels(labels), picture), f"{figure.name}: {told}")
+        for (told, labels), picture in zip(changed.items(), drawn, strict=True)
+    ]
+
+
+def _repaint(method: Method, people: Sequence[Arrays], layouts: Sequence[Arrays]) -> NDArray[np.uint8]:
+    """(B, H, W, 3) RGB of the people on the label maps and in the poses of the others."""
+    from models.spt import Spt
+
+    assert isinstance(method, Spt)
+    drawn: NDArray[np.uint8] = to_levels(method.repaint(across(people, layouts))).permute(0, 2, 3, 1).numpy()
+    return drawn
 
 
 def _samples(method: Method, figure: Figure) -> list[sheets.Tile]:

@@ -1,29 +1,35 @@
 """The scores of `posewright score`: every number with its interval, its protocol and what else it depends on."""
 
-import hashlib
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from models.features import Trunk
 from models.metrics.intervals import bootstrap_mean, choose_groups
 from models.metrics.networks import Inception, Lite0, Perceptual, SetFeatures
 from models.metrics.pictures import Scores, contextual_distances, perceptual_distances, score_pictures
 from models.metrics.protocols import PROTOCOLS, Protocol
-from models.metrics.sets import ENOUGH_PICTURES, frechet_distance, inception_score, kernel_distance, look
-from pipeline.errors import UserError
+from models.metrics.sets import ENOUGH_PICTURES, Seen, frechet_distance, inception_score, kernel_distance, look
+from pipeline.errors import BadItem, UserError
 from pipeline.people.masks import body_mask
+from pipeline.people.skeleton import Joints
 from pipeline.pictures import Bytes
 from pipeline.sources.names import person_and_pose
+from stages.framed import masked, masked_similarity, prepared
 from stages.measuring import Targets, look_here, score_pairs
-from stages.trials import Trial, find_pictures, read_folders, read_picture, read_strips
+from stages.provenance import SCALED, Network, hash_names, instruments, libraries
+from stages.trials import Trial, find_pictures, has_white_columns, read_folders, read_picture, read_strips
 
-LIBRARIES = ("scikit-image", "torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "timm", "pillow")
+WHITE = (
+    "{} of {} pictures have 40 white columns on each side, which raise every score under {}: measure them under "
+    "padded, or cut both to the middle 176 columns"
+)
 
 
 @dataclass(frozen=True)
@@ -59,73 +65,77 @@ def score(request: Request) -> Result:
     trials, left_out = _read(request)
     if not trials:
         raise UserError(f"no picture was matched with a target; the first: {(left_out or ['none'])[0]}")
-    generated, targets = [trial.generated for trial in trials], [trial.target for trial in trials]
-    scores, networks = _score_pairs(request, protocol, trials)
     network: SetFeatures = Inception(request.inception) if request.inception else Lite0()
-    networks[network.names["frechet"]] = network.sha256
-    rows = [*_rows(trials, scores), *_set_rows(network, _prepared(protocol, generated), _reference(request, targets))]
-    return Result(rows, _provenance(protocol, trials, networks, left_out), left_out)
+    reference = _reference(request, trials, left_out)
+    scores, joints, networks = _score_pairs(request, protocol, trials)
+    sets = _score_set(network, prepared(protocol, [trial.generated for trial in trials]), reference)
+    if protocol.masked and joints is not None:
+        hidden = masked([trial.generated for trial in trials], _masks(trials, joints))
+        sets[f"{network.names['inception']}_masked"] = inception_score(_look(network, hidden))
+    networks |= dict.fromkeys(sets, (SCALED[network.names["frechet"]], network.sha256))
+    told = _provenance(protocol, trials, reference, networks, left_out)
+    rows = [*_rows(trials, scores), *_set_rows(sets, len(trials), len(reference))]
+    return Result([row | _carried(row["metric"], told, networks) for row in rows], told, left_out)
 
 
 def _read(request: Request) -> tuple[list[Trial], list[str]]:
     if request.strips:
-        return read_strips(request.strips, request.layout), []
+        return read_strips(request.strips, request.layout)
     if request.targets is None or (request.generated is None) == (request.baseline is None):
         raise UserError("give --strips DIR, or --targets DIR with either --generated DIR or --baseline")
     return read_folders(request.generated, request.targets, request.pairs, request.baseline)
 
 
-def _score_pairs(request: Request, protocol: Protocol, trials: list[Trial]) -> tuple[Scores, dict[str, str]]:
-    """Every pair's scores, and the networks that gave some of them by their hash."""
+def _score_pairs(
+    request: Request, protocol: Protocol, trials: list[Trial]
+) -> tuple[Scores, Joints | None, dict[str, Network]]:
+    """Every pair's scores; the targets' joints; and by score the network that gave it, with its hash."""
     generated, targets = [trial.generated for trial in trials], [trial.target for trial in trials]
-    networks: dict[str, str] = {}
+    joints: Joints | None = None
+    networks: dict[str, Network] = {}
     if request.people:
         seen, real = look_here(generated), look_here(targets)
-        pairs = [(name[0], name[2]) for name in (trial.name.rpartition("___") for trial in trials)]
-        reference = Targets(targets, real.joints, real.maps, real, pairs, _persons(trials))
+        ends, persons = [trial.ends for trial in trials], _persons(trials)
+        reference = Targets(targets, real.joints, real.maps, real, ends, persons)
         scores = score_pairs(generated, seen, reference, protocol)
+        joints = real.joints
         if protocol.masked:
-            scores["ssim_masked"] = _masked(protocol, trials, real.joints)
+            scores["ssim_masked"] = masked_similarity(protocol, generated, targets, _masks(trials, joints))
     else:
         scores = score_pictures(generated, targets, protocol=protocol)
     if request.perceptual:
         perceptual, trunk = Perceptual(request.alexnet), Trunk("vgg16").load()
-        networks[perceptual.name] = perceptual.sha256
-        prepared = [_prepared(protocol, pictures) for pictures in (generated, targets)]
-        scores |= perceptual_distances(perceptual, *prepared)
+        if request.alexnet:
+            networks["lpips"] = ("LPIPS 0.1 on AlexNet", perceptual.sha256)
+        scores |= perceptual_distances(perceptual, prepared(protocol, generated), prepared(protocol, targets))
         scores["cx_gt"] = contextual_distances(trunk, generated, targets)
         sources = [trial.source for trial in trials if trial.source is not None]
         if len(sources) == len(trials):
             scores["cx_gs"] = contextual_distances(trunk, generated, sources)
-    return scores, networks
+    return scores, joints, instruments(scores) | networks
 
 
-def _masked(protocol: Protocol, trials: list[Trial], joints: np.ndarray) -> np.ndarray:
-    """SSIM of pictures multiplied by the target's pose mask, as PG2 has it."""
-    found = []
-    for trial, pose in zip(trials, joints, strict=True):
-        height, width = trial.target.shape[:2]
-        mask = body_mask(pose, width=width, height=height)[..., None]
-        found.append(protocol.ssim["ssim"](trial.generated * mask, trial.target * mask))
-    return np.array(found)
+def _masks(trials: list[Trial], joints: Joints) -> list[Bytes]:
+    """(H, W) the pose mask of each target, as PG2 has it."""
+    sizes = [trial.target.shape[:2] for trial in trials]
+    return [body_mask(pose, width=size[1], height=size[0]) for pose, size in zip(joints, sizes, strict=True)]
 
 
-def _prepared(protocol: Protocol, pictures: list[Bytes]) -> list[Bytes]:
-    return [protocol.prepared(picture) for picture in pictures]
-
-
-def _reference(request: Request, targets: list[Bytes]) -> list[Bytes]:
-    """What the set is compared with."""
-    protocol = PROTOCOLS[request.protocol]
+def _reference(request: Request, trials: list[Trial], left_out: list[str]) -> dict[str, Bytes]:
+    """What the set is compared with, by name; nothing where these pictures are not given."""
+    protocol, pictures = PROTOCOLS[request.protocol], {}
     if protocol.reference == "targets":
-        return _prepared(protocol, targets)
-    if request.training is None:
-        return []
-    return [protocol.prepared(read_picture(path)) for path in find_pictures(request.training).values()]
+        return {trial.name: protocol.prepared(trial.target) for trial in trials}
+    for name, path in find_pictures(request.training).items() if request.training else ():
+        try:
+            pictures[name] = protocol.prepared(read_picture(path))
+        except BadItem as bad:
+            left_out.append(f"{path}: {bad}")
+    return pictures
 
 
 def _persons(trials: list[Trial]) -> list[str]:
-    return [person_and_pose(trial.name.rpartition("___")[2])[0] for trial in trials]
+    return [person_and_pose(trial.ends[1])[0] for trial in trials]
 
 
 def _rows(trials: list[Trial], scores: Scores) -> list[dict[str, Any]]:
@@ -135,36 +145,77 @@ def _rows(trials: list[Trial], scores: Scores) -> list[dict[str, Any]]:
     ]
 
 
-def _set_rows(network: SetFeatures, generated: list[Bytes], reference: list[Bytes]) -> list[dict[str, Any]]:
-    seen = look(network, generated)
-    found = {network.names["inception"]: inception_score(seen)}
+def _score_set(network: SetFeatures, generated: list[Bytes], reference: dict[str, Bytes]) -> dict[str, float]:
+    """Scores of the pictures as a set."""
+    seen, names = _look(network, generated), network.names
+    found = {names["inception"]: inception_score(seen)}
     if reference:
-        real = look(network, reference)
-        found |= {
-            network.names["frechet"]: frechet_distance(seen, real),
-            network.names["kernel"]: kernel_distance(seen, real),
-        }
-    fewest = min(len(generated), len(reference) or len(generated))
+        real = _look(network, list(reference.values()))
+        found |= {names["frechet"]: frechet_distance(seen, real), names["kernel"]: kernel_distance(seen, real)}
+    return found
+
+
+def _look(network: SetFeatures, pictures: list[Bytes]) -> Seen:
+    """What the network sees, size by size: pictures of several sizes are no batch."""
+    sizes = dict.fromkeys(picture.shape for picture in pictures)
+    seen = [look(network, [picture for picture in pictures if picture.shape == size]) for size in sizes]
+    return Seen(torch.cat([one.features for one in seen]), torch.cat([one.logits for one in seen]))
+
+
+def _set_rows(scores: dict[str, float], pictures: int, reference: int) -> list[dict[str, Any]]:
+    fewest = min(pictures, reference or pictures)
     note = f"{fewest} pictures are too few: it says more of their number" if fewest < ENOUGH_PICTURES else ""
-    return [{"metric": name, "value": value, "n": len(generated), "note": note} for name, value in found.items()]
+    return [{"metric": name, "value": value, "n": pictures, "note": note} for name, value in scores.items()]
 
 
 def _provenance(
-    protocol: Protocol, trials: list[Trial], networks: dict[str, str], left_out: list[str]
+    protocol: Protocol,
+    trials: list[Trial],
+    reference: dict[str, Bytes],
+    networks: dict[str, Network],
+    left_out: list[str],
 ) -> dict[str, Any]:
-    names = "\n".join(trial.name for trial in trials)
-    height, width = trials[0].target.shape[:2]
-    rows, columns = protocol.prepared(trials[0].target).shape[:2]
+    white = sum(map(has_white_columns, trials))
     return {
         "protocol": protocol.told(),
         "pictures": len(trials),
         "left_out": len(left_out),
-        "size": f"{width}x{height}",
-        "measured_size": f"{columns}x{rows}",
-        "list_sha256": hashlib.sha256(names.encode()).hexdigest(),
-        "networks_sha256": networks,
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "size": _sizes(trial.target for trial in trials),
+        "measured_size": _sizes(protocol.prepared(trial.target) for trial in trials),
+        "cut_to_middle_columns": sum(trial.cut for trial in trials),
+        "list_sha256": hash_names(trial.name for trial in trials),
+        "reference": {
+            "of": protocol.reference,
+            "pictures": len(reference),
+            "size": _sizes(reference.values()),
+            "list_sha256": hash_names(reference),
+        },
+        "networks_sha256": dict(networks.values()),
+        "libraries": libraries(),
+        "warnings": [WHITE.format(white, len(trials), protocol.name)] if white and not protocol.pad_px else [],
     }
+
+
+def _carried(metric: str, told: dict[str, Any], networks: dict[str, Network]) -> dict[str, Any]:
+    """What a row's number depends on, so that the row can be read alone."""
+    network, sha256 = networks.get(metric, ("", ""))
+    is_distance = metric in ("fid", "kid", "fd_lite0", "kd_lite0")
+    return {
+        "protocol": told["protocol"]["name"],
+        "settings": {key: value for key, value in told["protocol"].items() if key != "name"},
+        "pictures": told["pictures"],
+        "measured_size": told["measured_size"],
+        "list_sha256": told["list_sha256"],
+        "reference_list_sha256": told["reference"]["list_sha256"] if is_distance else told["list_sha256"],
+        "network": network,
+        "network_sha256": sha256,
+        "libraries": told["libraries"],
+    }
+
+
+def _sizes(pictures: Iterable[Bytes]) -> str:
+    """`176x256`, or several with a comma between them."""
+    return ", ".join(dict.fromkeys(f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures))
 
 
 def print_table(result: Result) -> None:
@@ -172,6 +223,8 @@ def print_table(result: Result) -> None:
     told = result.provenance
     framed = "" if told["measured_size"] == told["size"] else f", measured as {told['measured_size']}"
     print(f"protocol {told['protocol']['name']}, {told['pictures']} pictures of {told['size']}{framed}")
+    if told["cut_to_middle_columns"]:
+        print(f"of {told['cut_to_middle_columns']} pictures of 256x256 the middle 176 columns, as the others are")
     for row in result.rows:
         low, high = row.get("low"), row.get("high")
         interval = f"{low:10.4f} .. {high:.4f}" if low is not None and np.isfinite(low) else ""
@@ -181,6 +234,8 @@ def print_table(result: Result) -> None:
         print(f"left out: {line}", file=sys.stderr)
     if len(result.left_out) > 5:
         print(f"left out: {len(result.left_out) - 5} more", file=sys.stderr)
+    for line in told["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def write_json(path: Path, result: Result) -> None:

@@ -3,10 +3,12 @@
 Pictures are read from two folders, matched by name, or from strips that hold several pictures side by side: ADGAN's 880
 wide ones (source, pose, target, pose, generated), or three of a size (source, target, generated). A pair list
 (`from,to`) tells which pictures of --generated (`<from>___<to>`, `<from>_2_<to>`, `_vis` at the end, or the name of the
-target) belong to which of --targets.
+target) belong to which of --targets. PNG, JPEG and others may be mixed. Nothing is scaled: a picture that is torn, has
+no partner or another size than its target is left out and named; of 256x256 beside 176x256 the middle is taken.
 
-Official FID, IS and LPIPS need their weights (--inception, --alexnet); without them stand-ins are computed under their
-own names, which are to be compared with each other only.
+Official FID, IS and LPIPS need their weights (--inception, --alexnet, from `posewright weights`); without them
+stand-ins are computed under their own names, which are to be compared with each other only. docs/metrics.md tells what
+each score is.
 
 Examples:
   posewright score --generated results/fake --targets results/real --protocol padded

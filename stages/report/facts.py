@@ -21,6 +21,7 @@ from stages.report import charts
 from stages.report.flow import draw_flow
 from stages.report.pairs import Board, read_board
 from stages.report.poses import Poses, read_poses
+from stages.report.published import Published, read_published
 from stages.report.research import Finding, read_findings
 from stages.report.scores import Contest, ScoreTable, make_contests, make_tables
 
@@ -93,11 +94,13 @@ class Facts:
     grids: list[Grid]
     tables: list[ScoreTable]
     contests: list[Contest]
+    published: list[Published]
     findings: list[Finding]
     curves: list[Curves]
     durations: list[dict[str, Any]]
     flow: Markup
     parameters: dict[str, dict[str, dict[str, Any]]]
+    networks: list[tuple[str, str, str]]  # metrics, the network they are measured with, the hash of its weights
     machine: str
     versions: dict[str, str]
     commit: str
@@ -118,6 +121,7 @@ def gather(params: Params) -> Facts:
         grids=_grids(params),
         tables=make_tables(rows),
         contests=make_contests(rows),
+        published=read_published(),
         findings=read_findings(),
         curves=[
             found
@@ -128,6 +132,7 @@ def gather(params: Params) -> Facts:
         durations=durations,
         flow=draw_flow(durations, without=_unused(params)),
         parameters=_parameters(params),
+        networks=_networks(results.get("depends", {}).get("networks", {})),
         machine=_machine(),
         versions=_versions(),
         commit=_commit(),
@@ -217,6 +222,13 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def _networks(by_metric: dict[str, Any]) -> list[tuple[str, str, str]]:
+    metrics: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for metric, (name, sha256) in by_metric.items():
+        metrics[name, sha256].append(metric)
+    return [(", ".join(found), name, sha256) for (name, sha256), found in metrics.items()]
 
 
 def _machine() -> str:

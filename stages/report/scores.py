@@ -51,6 +51,7 @@ class ScoreTable:
     metrics: list[str]
     rows: list[tuple[str, dict[str, Cell]]]
     notes: list[str]
+    listed: str = ""  # hash of the list of pairs
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _table(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> ScoreTable:
     cells = [(name, {key: column[name] for key, column in columns.items() if name in column}) for name in methods]
     unit = next((row["resampled"] for row in rows if row.get("resampled")), "persons")
     notes = list(dict.fromkeys(row["note"] for row in plain if row.get("note")))
-    return ScoreTable(*key, max(row["pairs"] for row in rows), unit, metrics, cells, notes)
+    pairs, listed = max(row["pairs"] for row in rows), rows[0].get("list", "")
+    return ScoreTable(*key, pairs, unit, metrics, cells, notes, listed)
 
 
 def make_contests(rows: list[dict[str, Any]]) -> list[Contest]:

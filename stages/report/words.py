@@ -34,6 +34,7 @@ WORDS = {
     "fd_lite0": "Fréchet distance on Lite0",
     "kd_lite0": "kernel distance on Lite0",
     "is_lite0": "inception score on Lite0",
+    "is_lite0_masked": "inception score of masked pictures on Lite0",
     "pckh": "PCKh@0.5",
     "miou": "mIoU",
     "figures": "rendered people",

@@ -19,6 +19,7 @@ from pipeline.people import skeleton
 from pipeline.run import Job
 from stages import artifacts, report, sheets
 from stages.report import charts, facts, flow, pairs, poses, scores
+from stages.report.published import read_published
 from tests.stages import finished
 
 EVIL = """a"><script>alert('x')</script><img src=http://bad onerror=x>.png"""
@@ -168,6 +169,26 @@ def test_a_page_that_would_be_too_large_gets_smaller_pictures(job, monkeypatch):
     large = len(_page(job))
     monkeypatch.setattr(report, "MOST_BYTES", large)
     assert len(_page(job)) < 0.9 * large
+
+
+def test_published_figures_stand_apart_with_protocol_and_source(job):
+    page = _page(job)
+    published = page.partition("What the papers print")[2].partition("</details>")[0]
+    tables = read_published()
+    assert {table.protocol.partition(":")[0] for table in tables} == {"padded", "train_fid", "pg2"}
+    for table in tables:
+        assert table.protocol in published
+        assert all(source and any(values) for _, values, source in table.rows)
+    assert "13.224" in published
+    assert "13.224" not in page.replace(published, "")
+
+
+def test_networks_are_named_with_their_hash(job):
+    path = artifacts.DATA / "results" / "results.json"
+    networks = {"pckh": ["a <pose> network", "f" * 64], "ds_pose": ["a <pose> network", "f" * 64]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"depends": {"networks": networks}}))
+    page = _page(job)
+    assert f"<td>pckh, ds_pose</td><td>a &lt;pose&gt; network</td><td><code>{'f' * 16}</code>" in page
 
 
 def test_tables_put_methods_first_and_mark_the_best():

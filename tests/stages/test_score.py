@@ -1,6 +1,8 @@
 """`posewright score` on folders and strips of rendered blocks, against formulas written here."""
 
 import json
+from hashlib import sha256
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -88,6 +90,54 @@ def test_without_training_pictures_there_is_no_distance_to_them(folders, capsys)
     assert rows["ssim"]["value"] == pytest.approx(1)
     _, rows, _ = scored(capsys, folders, *arguments, "--training", folders / "real")
     assert rows["fd_lite0"]["value"] == pytest.approx(0, abs=1e-3)
+
+
+def test_every_row_says_what_it_depends_on(folders, capsys):
+    arguments = ["--generated", folders / "real", "--targets", folders / "real", "--protocol", "train_fid"]
+    (folders / "train").mkdir()
+    Image.fromarray(figure(5)).save(folders / "train" / "a.png")
+    Image.fromarray(figure(6, (70, 90))).save(folders / "train" / "b.png")
+    told, rows, _ = scored(capsys, folders, *arguments, "--training", folders / "train")
+    names = sorted(path.stem for path in (folders / "real").iterdir())
+    for row in rows.values():
+        assert row["protocol"] == "train_fid"
+        assert row["settings"]["reference"] == "training"
+        assert row["pictures"] == 4
+        assert row["list_sha256"] == sha256("\n".join(names).encode()).hexdigest()
+        assert row["libraries"]["torch"] == version("torch")
+    assert rows["fd_lite0"]["reference_list_sha256"] == sha256(b"a\nb").hexdigest()
+    assert len(rows["fd_lite0"]["network_sha256"]) == 64
+    assert "224x224" in rows["fd_lite0"]["network"]
+    assert rows["ssim"]["network"] == ""
+    assert told["reference"] == {
+        "of": "training",
+        "pictures": 2,
+        "size": "60x80, 70x90",
+        "list_sha256": sha256(b"a\nb").hexdigest(),
+    }
+    assert "2 pictures are too few" in rows["fd_lite0"]["note"]
+
+
+def test_pictures_of_several_sizes_are_one_set(folders, capsys):
+    for folder in ("fake", "real"):
+        for number in range(2):
+            Image.fromarray(figure(number, (90, 100))).save(folders / folder / f"large{number}.png")
+        Image.fromarray(figure(1)).save(folders / folder / "small.png")
+    told, rows, printed = scored(capsys, folders, "--generated", folders / "fake", "--targets", folders / "real")
+    assert (told["size"], told["pictures"]) == ("90x100, 60x80", 3)
+    assert rows["fd_lite0"]["value"] == pytest.approx(0, abs=1e-3)
+    assert "pictures of 90x100, 60x80" in printed.out
+
+
+def test_white_columns_are_warned_of(tmp_path, capsys):
+    (tmp_path / "padded").mkdir()
+    picture = np.pad(figure(1, (176, 256)), ((0, 0), (40, 40), (0, 0)), constant_values=255)
+    Image.fromarray(picture).save(tmp_path / "padded" / "a.png")
+    arguments = ["--generated", tmp_path / "padded", "--targets", tmp_path / "padded"]
+    _, _, printed = scored(capsys, tmp_path, *arguments)
+    assert "warning: 1 of 1 pictures have 40 white columns on each side" in printed.err
+    _, _, printed = scored(capsys, tmp_path, *arguments, "--protocol", "padded")
+    assert "warning" not in printed.err
 
 
 @pytest.mark.parametrize(
