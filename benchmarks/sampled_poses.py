@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.people import print_table
 from models.data import is_present
-from models.dpig import POSE, Dpig
+from models.dpig import POSE, POSE_NUMBERS, Dpig
 from models.method import load
 from models.regions import pose_joints, pose_vector
 from models.sampling import is_body, sampled
@@ -38,7 +38,8 @@ def main() -> None:
     assert isinstance(method, Dpig)
     size = pack.size[::-1]
     known, unseen = poses_of(pack, "train"), poses_of(pack, "val", "test")
-    again = pose_joints(method.pose_decoder(method.pose_code(pose_vector(unseen, size))), size)
+    codes = method.pose_encoder(pose_vector(unseen, size).flatten(1))[:, :POSE_NUMBERS]
+    again = pose_joints(method.pose_decoder(codes), size)
     drawn = pose_joints(method.pose_decoder(sampled(method, [POSE], args.count, seed=args.seed)[POSE]), size)
     both = is_present(again) & is_present(unseen)
     away_px = (again - unseen)[..., :2].norm(dim=2)[both].mean()

@@ -159,9 +159,7 @@ def invented_people(method: Dpig, people: int, seed: int) -> People:
     return People(torch.cat(images), tuple(persons), tuple(map(str, range(len(persons)))))
 
 
-def by_person(
-    embedder: Embedder, people: People, metric_CK: torch.Tensor | None = None
-) -> dict[str, dict[str, float]]:
+def by_person(embedder: Embedder, people: People, metric_CK: torch.Tensor | None = None) -> dict[str, dict[str, float]]:
     """Rank-1 and mAP of the queries of each person, everybody being the gallery."""
     features = embedder.features(people.images)
     if metric_CK is not None:

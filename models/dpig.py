@@ -61,7 +61,6 @@ class DpigSettings:
     first_weights: str = setting("original", choices=("original", "kaiming"))
     learning_rate: float = setting(2e-5, low=0, high=1)
     mapping_rate: float = setting(2e-5, low=0, high=1)
-    pose_noise: float = setting(0.0, low=0, high=10)  # deviation of what is added to a pose's code while learning
     pose_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for the pose branch
     mapping_share: float = setting(0.25, low=0, high=0.99)  # of the steps, for stage II
     critics_after: float = setting(0.0, low=0, high=1)  # share of the first phase before the critic joins
@@ -369,8 +368,6 @@ class Dpig(Method):
         self.critic = Critic(settings)
         self.pose_encoder = ResidualMlp(3 * len(JOINTS), hidden, POSE_NUMBERS * (2 if is_vae else 1))
         self.pose_decoder = PoseDecoder(hidden)
-        is_standard = settings.codes == "standard" and not is_vae
-        self.pose_standard = Standard(POSE_NUMBERS) if is_standard else nn.Identity()
         self.mappings, self.code_critics = nn.ModuleDict(), nn.ModuleDict()
         if not is_vae:
             for factor, numbers in settings.numbers.items():
@@ -455,12 +452,8 @@ class Dpig(Method):
     def _learn_pose(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
         """Joints -> code -> joints."""
         vector = pose_vector(batch.source_joints, batch.size)
-        codes, kl = self._drawn_codes({POSE: self.pose_code(vector)})
-        code_BN = codes[POSE]
-        if self.settings.pose_noise:
-            # Codes drawn at random lie beside those of real poses: there, too, shall be a body.
-            code_BN = code_BN + torch.randn_like(code_BN) * self.settings.pose_noise
-        error = (self.pose_decoder(code_BN) - vector).square()
+        codes, kl = self._drawn_codes({POSE: self.pose_encoder(vector.flatten(1))})
+        error = (self.pose_decoder(codes[POSE]) - vector).square()
         if self.settings.compat != "original":
             # Where a missing joint would be says nothing.
             error = torch.cat([error[..., :2] * vector[..., 2:], error[..., 2:]], 2)
@@ -500,13 +493,8 @@ class Dpig(Method):
 
     def _codes(self, batch: Batch) -> Codes:
         told = self.encoder(batch.source, self._sight(batch))
-        told[POSE] = self.pose_code(pose_vector(batch.source_joints, batch.size))
+        told[POSE] = self.pose_encoder(pose_vector(batch.source_joints, batch.size).flatten(1))
         return {factor: code_BN[:, : self.settings.numbers[factor]] for factor, code_BN in told.items()}
-
-    def pose_code(self, vector_BJ3: Tensor) -> Tensor:
-        """(B, N) codes of the poses that `models.regions.pose_vector` gives; for the VAE (B, 2 N)."""
-        code_BN: Tensor = self.pose_standard(self.pose_encoder(vector_BJ3.flatten(1)))
-        return code_BN
 
     def _sight(self, batch: Batch, twist: float = 0.0) -> Sight:
         settings, device = self.settings, batch.source.device

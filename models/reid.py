@@ -174,7 +174,9 @@ def kissme(features_NC: Tensor, persons: Sequence[str], *, numbers: int = 32) ->
     counts_P = torch.bincount(labels_N)
     same, every = int((counts_P * (counts_P - 1)).sum()), len(labels_N) * (len(labels_N) - 1)
     if not 0 < same < every:
-        raise UserError("KISSME compares pictures of one person and of two: give two persons, one of them in two pictures")
+        raise UserError(
+            "KISSME compares pictures of one person and of two: give two persons, one of them in two pictures"
+        )
     x_NC = features_NC.double() - features_NC.double().mean(0)
     kept = min(numbers, x_NC.shape[1], len(labels_N) - len(counts_P))
     strongest_CK = torch.linalg.eigh(x_NC.T @ x_NC)[1].flip(1)[:, :kept]
@@ -223,9 +225,7 @@ def rank(
     }
 
 
-def score(
-    embedder: Embedder, queries: People, gallery: People, metric_CK: Tensor | None = None
-) -> dict[str, float]:
+def score(embedder: Embedder, queries: People, gallery: People, metric_CK: Tensor | None = None) -> dict[str, float]:
     """`rank` of the embedder's features, multiplied by what `kissme` gives where that is given."""
     query_QC, gallery_GC = (embedder.features(people.images) for people in (queries, gallery))
     if metric_CK is not None:

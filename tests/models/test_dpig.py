@@ -326,24 +326,6 @@ def test_pose_loss_against_a_loop(batch, compat):
     assert float(terms["pose"]) == pytest.approx(20 * (weight * (found - told) ** 2).mean(), rel=1e-4)
 
 
-def test_noise_on_a_poses_code_against_a_loop(batch):
-    """The decoder is given the code with noise on it; nothing else of the loss changes."""
-    method = build("dpig", TINY | {"codes": "standard", "pose_noise": 0.7})
-    vector = pose_vector(batch.source_joints, batch.size)
-    raw = method.pose_encoder(vector.flatten(1)).detach()
-    # The first batch is its own running mean and deviation.
-    code = (raw - raw.mean(0)) / (raw.var(0, correction=0) + 1e-6).sqrt()
-    torch.manual_seed(0)
-    found = method.pose_decoder(code + 0.7 * torch.randn(code.shape)).detach().double().numpy()
-    told = vector.double().numpy()
-    weight = np.ones_like(told)
-    weight[..., :2] = told[..., 2:]
-    terms, _ = _step(method.train(), batch, "pose")
-    assert float(terms["pose"]) == pytest.approx(20 * (weight * (found - told) ** 2).mean(), rel=1e-3)
-    first, again = method.codes(batch)[POSE], method.codes(batch)[POSE]
-    assert torch.equal(first, again)
-
-
 def test_a_mapping_takes_every_fifth_step_and_its_critic_stays_clipped(batch):
     method, orders = build("dpig", TINY), []
     frozen = {key: value.clone() for key, value in method.state_dict().items() if not key.startswith(("mapp", "code_"))}

@@ -150,7 +150,7 @@ def test_kissmes_distance_against_all_pairs_one_by_one():
 def test_kissme_finds_strangers_by_what_tells_people_apart():
     dice = np.random.default_rng(1)
     known, names = _persons_in_noise(dice, (6,) * 20, 8)
-    strangers, persons = (_persons_in_noise(dice, (4,) * 10, 8))
+    strangers, persons = _persons_in_noise(dice, (4,) * 10, 8)
     features, cameras = torch.from_numpy(strangers).float(), tuple(map(str, range(len(persons))))
     metric = kissme(torch.from_numpy(known).float(), names)
     assert metric.dtype == torch.float32

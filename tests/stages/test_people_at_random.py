@@ -135,7 +135,10 @@ def test_a_person_varies_and_goes_towards_another(album, capsys):
             ["reid", "make", "--checkpoint", "adgan.safetensors", "--out", "v"],
             "adgan cannot sample; give a --checkpoint",
         ),
-        (["sample", *NET, "--person", "p00", "--vary", "pose"], "p00: 6 pictures of the catalog are called or begin so:"),
+        (
+            ["sample", *NET, "--person", "p00", "--vary", "pose"],
+            "p00: 6 pictures of the catalog are called or begin so:",
+        ),
         (["sample", *NET, "--person", "p9_1", "--vary", "pose"], "p9_1: there is no such file, and no picture of that"),
         (["reid", "make", *NET, "--out", "frames"], "--out frames: there is something already"),
         (["reid", "make", *NET, "--out", "v", "--identities", "0"], "--identities 0: give a number between 1 and 9999"),
