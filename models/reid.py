@@ -167,7 +167,7 @@ def kissme(features_NC: Tensor, persons: Sequence[str], *, numbers: int = 32) ->
 
     The square of the distance is d' (inverse of S - inverse of D) d for a difference d, where S and D are the means of
     d d' over all pairs of pictures of one person, and of two; of the difference of the inverses the part without
-    negative eigenvalues is taken. Before, features are brought down to their K strongest principal components, `numbers`
+    negative eigenvalues is taken. Before, features come down to their K strongest principal components, `numbers`
     or as many as S can have. UserError where no person has two pictures, or there is one person alone.
     """
     labels_N = torch.from_numpy(np.unique(np.array(persons), return_inverse=True)[1])
@@ -201,8 +201,9 @@ def rank(
 ) -> dict[str, float]:  # fmt: skip
     """`rank1` and `map`, 0..1, over the queries that have an answer, and how many these are (`queries`).
 
-    The nearest is the first answer. `query` and `gallery` are persons and cameras. As on Market-1501: pictures of the query's person by the query's
-    camera are left out of its gallery, so are junk pictures (-1); distractors (0000) are wrong answers.
+    The nearest is the first answer. `query` and `gallery` are persons and cameras. As on Market-1501: pictures of the
+    query's person by the query's camera are left out of its gallery, so are junk pictures (-1); distractors (0000) are
+    wrong answers.
     """
     (persons_q, cameras_q), (persons_g, cameras_g) = (
         tuple(np.array(names) for names in part) for part in (query, gallery)

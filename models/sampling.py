@@ -80,8 +80,8 @@ def without_pose(codes: Codes) -> Codes:
 def is_body(joints_BJ3: Tensor, real_MJ3: Tensor) -> Tensor:
     """(B,) which poses could be somebody's, by their limbs: as long as real ones are in pixels and in torso lengths.
 
-    Neck and hips are there, and as many joints as in the real pose with fewest. A torso may be a tenth longer or shorter
-    than any real one, a limb a tenth longer; foreshortened it may be as short as it likes.
+    Neck and hips are there, and as many joints as in the real pose with fewest. A torso may be a tenth longer or
+    shorter than any real one, a limb a tenth longer; foreshortened it may be as short as it likes.
     """
     (limbs_BL, torso_B), (real_ML, real_M) = (_lengths(joints) for joints in (joints_BJ3, real_MJ3))
     longest_L, slimmest_L = (_SLACK * _largest(lengths) for lengths in (real_ML, real_ML / real_M[:, None]))

@@ -2,8 +2,8 @@
 
 A part is one of background, hair, face, upper_clothes, pants, skirt, arm, leg; a beginning such as `upper` is enough.
 The result is a strip: the person on the left, the other's parts on the right. The pose stays, unless --pose names
-another. Pants and a skirt go together: one fades while the other comes. A picture is a file, or the name of one in the catalog,
-such as p003_2.
+another. Pants and a skirt go together: one fades while the other comes. A picture is a file, or the name of one in the
+catalog, such as p003_2.
 
 Examples:
   posewright blend --person anna.jpg --with bert.jpg --part upper --steps 7
