@@ -19,7 +19,7 @@ from models.data import Batch, to_levels
 from models.dpig import BACKGROUND, FOREGROUND, POSE, Dpig
 from models.method import load
 from models.metrics.intervals import bootstrap_mean
-from models.reid import SIZE, Embedder, People, ReidSettings, adapt, fresh, learn, rank
+from models.reid import SIZE, Embedder, People, ReidSettings, adapt, believed, fresh, kissme, learn, rank
 from models.sampling import nobody, sampled
 from pipeline.packed import Pack
 from pipeline.pictures import Bytes
@@ -113,8 +113,13 @@ def reidentification(found: Settings) -> tuple[Table, list[str]]:
     scores = {"random weights": by_person(embedders["random weights"], held_out)}
     taught = learn(fresh(found.seed), made.images, made.persons, settings)
     scores["invented people (VM)"] = by_person(taught, held_out)
-    adapted = adapt(taught, unlabelled.images, len(set(unlabelled.persons)), settings)
+    clusters = len(set(unlabelled.persons))
+    adapted = adapt(taught, unlabelled.images, clusters, settings)
     scores["invented people, then PUL"] = by_person(adapted, held_out)
+    chosen, persons = believed(adapted, unlabelled.images, clusters, settings)
+    if len(set(persons)) > 1:
+        metric = kissme(adapted.features(unlabelled.images[chosen]), persons)
+        scores["invented people, PUL, then KISSME"] = by_person(adapted, held_out, metric)
     labelled = learn(fresh(found.seed), unlabelled.images, unlabelled.persons, settings)
     scores["labelled training people (an upper mark)"] = by_person(labelled, held_out)
     means = {}
@@ -154,9 +159,11 @@ def invented_people(method: Dpig, people: int, seed: int) -> People:
     return People(torch.cat(images), tuple(persons), tuple(map(str, range(len(persons)))))
 
 
-def by_person(embedder: Embedder, people: People) -> dict[str, dict[str, float]]:
+def by_person(embedder: Embedder, people: People, metric_CK: torch.Tensor | None = None) -> dict[str, dict[str, float]]:
     """Rank-1 and mAP of the queries of each person, everybody being the gallery."""
     features = embedder.features(people.images)
+    if metric_CK is not None:
+        features = features @ metric_CK
     found = {}
     for person in sorted(set(people.persons)):
         rows = [row for row, name in enumerate(people.persons) if name == person]

@@ -412,7 +412,19 @@ class Adgan(Method):
 
     def _pose(self, batch: Batch) -> Tensor:
         sigma_px = self.settings.sigma_px * batch.scale
-        return pose_maps(batch.target_joints, batch.size, kind=self.settings.pose_map, sigma_px=sigma_px)
+        maps = pose_maps(batch.target_joints, batch.size, kind=self.settings.pose_map, sigma_px=sigma_px)
+        return never_flat(maps)
+
+
+def never_flat(maps_BJHW: Tensor) -> Tensor:
+    """The pose maps; those of somebody without any joint become a ramp, 0 at the left border and 1 at the right.
+
+    Maps of nothing stay without contrast through every convolution, and each norm on the way divides by a deviation of
+    0: it multiplies the gradient by hundreds, which after sixteen of them is no number any more.
+    """
+    ramp_W = torch.linspace(0, 1, maps_BJHW.shape[-1], device=maps_BJHW.device)
+    is_empty_B = maps_BJHW.flatten(1).amax(1) == 0
+    return torch.where(is_empty_B[:, None, None, None], ramp_W, maps_BJHW)
 
 
 def _initialise(generator: Generator, kind: str) -> None:

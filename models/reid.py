@@ -2,11 +2,13 @@
 
 A small ResNet learns to tell the identities of a set apart; its features then rank a gallery for every query.
 Adaptation (PUL, Fan et al. 2017) goes on with pictures without names: clusters of their features serve as identities.
+A metric (KISSME) can be learnt on top of features, from which of them are of one person.
 
 Shape suffixes: N pictures, Q queries, G gallery, C numbers of a feature, K clusters.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,15 +127,21 @@ def varied(images_N3HW: Tensor, dice: torch.Generator, *, shift_px: int = 6) -> 
 def adapt(embedder: Embedder, images_N3HW: Tensor, clusters: int, settings: ReidSettings) -> Embedder:
     """The embedder after `rounds` of clustering its own features and learning the reliable pictures of the clusters."""
     for _ in range(settings.rounds):
-        labels_N, is_reliable_N = pseudo_identities(
-            embedder.features(images_N3HW).numpy(), clusters, reliable=settings.reliable, seed=settings.seed
-        )
-        chosen = torch.from_numpy(np.flatnonzero(is_reliable_N))
-        persons = tuple(str(label) for label in labels_N[is_reliable_N])
+        chosen_M, persons = believed(embedder, images_N3HW, clusters, settings)
         if len(set(persons)) < 2:
             break
-        embedder = learn(embedder, images_N3HW[chosen], persons, settings)
+        embedder = learn(embedder, images_N3HW[chosen_M], persons, settings)
     return embedder
+
+
+def believed(
+    embedder: Embedder, images_N3HW: Tensor, clusters: int, settings: ReidSettings
+) -> tuple[Tensor, tuple[str, ...]]:
+    """(M,) the pictures that are near the middle of their cluster, and whom they are taken for."""
+    labels_N, is_reliable_N = pseudo_identities(
+        embedder.features(images_N3HW).numpy(), clusters, reliable=settings.reliable, seed=settings.seed
+    )
+    return torch.from_numpy(np.flatnonzero(is_reliable_N)), tuple(str(label) for label in labels_N[is_reliable_N])
 
 
 def pseudo_identities(
@@ -154,20 +162,54 @@ def pseudo_identities(
     return labels_N, is_reliable_N
 
 
+def kissme(features_NC: Tensor, persons: Sequence[str], *, numbers: int = 32) -> Tensor:
+    """(C, K) what to multiply features by, so that their Euclidean distances are KISSME's (Koestinger et al. 2012).
+
+    The square of the distance is d' (inverse of S - inverse of D) d for a difference d, where S and D are the means of
+    d d' over all pairs of pictures of one person, and of two; of the difference of the inverses the part without
+    negative eigenvalues is taken. Before, features come down to their K strongest principal components, `numbers`
+    or as many as S can have. UserError where no person has two pictures, or there is one person alone.
+    """
+    labels_N = torch.from_numpy(np.unique(np.array(persons), return_inverse=True)[1])
+    counts_P = torch.bincount(labels_N)
+    same, every = int((counts_P * (counts_P - 1)).sum()), len(labels_N) * (len(labels_N) - 1)
+    if not 0 < same < every:
+        raise UserError(
+            "KISSME compares pictures of one person and of two: give two persons, one of them in two pictures"
+        )
+    x_NC = features_NC.double() - features_NC.double().mean(0)
+    kept = min(numbers, x_NC.shape[1], len(labels_N) - len(counts_P))
+    strongest_CK = torch.linalg.eigh(x_NC.T @ x_NC)[1].flip(1)[:, :kept]
+    x_NK = x_NC @ strongest_CK
+    means_PK = torch.zeros(len(counts_P), kept, dtype=x_NK.dtype).index_add(0, labels_N, x_NK) / counts_P[:, None]
+    within_NK = x_NK - means_PK[labels_N]
+    # The sum of d d' over all pairs of n vectors, either way round, is 2 n times that of x x' around their mean.
+    alike_KK = 2 * (within_NK * counts_P[labels_N, None]).T @ within_NK
+    unlike_KK = 2 * len(x_NK) * x_NK.T @ x_NK - alike_KK
+    metric_KK = _inverse(alike_KK / same) - _inverse(unlike_KK / (every - same))
+    values_K, vectors_KK = torch.linalg.eigh(metric_KK)
+    return (strongest_CK @ (vectors_KK * values_K.clamp_min(0).sqrt())).to(features_NC)
+
+
+def _inverse(symmetric_KK: Tensor) -> Tensor:
+    return torch.linalg.pinv(symmetric_KK, hermitian=True)
+
+
 def rank(
     query_QC: Tensor, query: tuple[tuple[str, ...], tuple[str, ...]],
     gallery_GC: Tensor, gallery: tuple[tuple[str, ...], tuple[str, ...]],
 ) -> dict[str, float]:  # fmt: skip
     """`rank1` and `map`, 0..1, over the queries that have an answer, and how many these are (`queries`).
 
-    `query` and `gallery` are persons and cameras. As on Market-1501: pictures of the query's person by the query's
-    camera are left out of its gallery, so are junk pictures (-1); distractors (0000) are wrong answers.
+    The nearest is the first answer. `query` and `gallery` are persons and cameras. As on Market-1501: pictures of the
+    query's person by the query's camera are left out of its gallery, so are junk pictures (-1); distractors (0000) are
+    wrong answers.
     """
     (persons_q, cameras_q), (persons_g, cameras_g) = (
         tuple(np.array(names) for names in part) for part in (query, gallery)
     )
     # torchmetrics takes an answer of score 0 or less for none.
-    scores_QG = 2 + query_QC @ gallery_GC.T
+    scores_QG = 1 / (1 + torch.cdist(query_QC, gallery_GC))
     hits, precisions = [], []
     for row, (person, camera) in enumerate(zip(persons_q, cameras_q, strict=True)):
         kept = torch.from_numpy(~((persons_g == person) & (cameras_g == camera)) & (persons_g != JUNK))
@@ -184,9 +226,9 @@ def rank(
     }
 
 
-def score(embedder: Embedder, queries: People, gallery: People) -> dict[str, float]:
-    """`rank` of the embedder's features."""
-    return rank(
-        embedder.features(queries.images), (queries.persons, queries.cameras),
-        embedder.features(gallery.images), (gallery.persons, gallery.cameras),
-    )  # fmt: skip
+def score(embedder: Embedder, queries: People, gallery: People, metric_CK: Tensor | None = None) -> dict[str, float]:
+    """`rank` of the embedder's features, multiplied by what `kissme` gives where that is given."""
+    query_QC, gallery_GC = (embedder.features(people.images) for people in (queries, gallery))
+    if metric_CK is not None:
+        query_QC, gallery_GC = query_QC @ metric_CK, gallery_GC @ metric_CK
+    return rank(query_QC, (queries.persons, queries.cameras), gallery_GC, (gallery.persons, gallery.cameras))

@@ -1,6 +1,6 @@
 """People drawn at random, and ways from one person to another, through the codes of their factors.
 
-Shape suffixes: B batch, T steps of a way, N numbers of a code.
+Shape suffixes: B batch, T steps of a way, N numbers of a code, M real poses, J the 18 joints, L limbs.
 """
 
 from collections.abc import Collection
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.data import Batch
+from models.data import Batch, is_present
 from models.dpig import POSE, Codes, Dpig
 from pipeline.people.labels import BACKGROUND
-from pipeline.people.skeleton import JOINTS
+from pipeline.people.skeleton import JOINTS, LEFT_HIP, LIMBS, NECK, RIGHT_HIP
 
 THROUGH = ("codes", "noise", "sphere")
+_SLACK = 1.1  # how much longer than any real one a limb may be
 
 
 def nobody(count: int, size: tuple[int, int]) -> Batch:
@@ -74,3 +75,30 @@ def on_sphere(start_1N: Tensor, end_1N: Tensor, share_T1: Tensor) -> Tensor:
 def without_pose(codes: Codes) -> Codes:
     """The codes of the appearance alone: the pose is then the batch's target pose, joint by joint."""
     return {factor: code for factor, code in codes.items() if factor != POSE}
+
+
+def is_body(joints_BJ3: Tensor, real_MJ3: Tensor) -> Tensor:
+    """(B,) which poses could be somebody's, by their limbs: as long as real ones are in pixels and in torso lengths.
+
+    Neck and hips are there, and as many joints as in the real pose with fewest. A torso may be a tenth longer or
+    shorter than any real one, a limb a tenth longer; foreshortened it may be as short as it likes.
+    """
+    (limbs_BL, torso_B), (real_ML, real_M) = (_lengths(joints) for joints in (joints_BJ3, real_MJ3))
+    longest_L, slimmest_L = (_SLACK * _largest(lengths) for lengths in (real_ML, real_ML / real_M[:, None]))
+    is_long_B = (limbs_BL > longest_L).any(1) | (limbs_BL / torso_B[:, None] > slimmest_L).any(1)
+    is_torso_B = (torso_B <= _SLACK * _largest(real_M)) & (torso_B >= -_largest(-real_M) / _SLACK)
+    shown_B, shown_M = (is_present(joints).sum(1) for joints in (joints_BJ3, real_MJ3))
+    return is_torso_B & ~is_long_B & (shown_B >= shown_M.min())
+
+
+def _lengths(joints_BJ3: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, L) of the limbs and (B,) of the torso, neck to between the hips, in pixels; NaN where a joint is missing."""
+    places_BJ2 = joints_BJ3[..., :2].where(is_present(joints_BJ3)[..., None], torch.nan)
+    starts, ends = torch.tensor(LIMBS, device=joints_BJ3.device).unbind(1)
+    hips_B2 = (places_BJ2[:, RIGHT_HIP] + places_BJ2[:, LEFT_HIP]) / 2
+    return (places_BJ2[:, starts] - places_BJ2[:, ends]).norm(dim=2), (places_BJ2[:, NECK] - hips_B2).norm(dim=1)
+
+
+def _largest(lengths: Tensor) -> Tensor:
+    """The largest of each column that is a number."""
+    return lengths.nan_to_num(-torch.inf).amax(0)

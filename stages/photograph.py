@@ -123,7 +123,9 @@ def _open(path: PictureFile, recipe: Recipe) -> Bytes:
     try:
         return check_picture(path.read_bytes(), min_size_px=recipe.min_size_px, max_pixels=recipe.max_pixels)
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; give the path of a picture") from None
+        raise UserError(
+            f"{path}: there is no such file, and no picture of that name in the catalog; give the path of a picture"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of a picture") from error
     except BadItem as bad:

@@ -100,15 +100,23 @@ def open_method(checkpoint: Path | None, edit: str = "") -> "Method":
     return method
 
 
-def look_at(paths: Iterable[Path], crop: str | None) -> "dict[Path, Photograph]":
-    """The photographs by path; tells what was found in each."""
+def look_at(paths: Sequence[Path], crop: str | None) -> "dict[Path, Photograph]":
+    """The photographs by path, where there is no such file by name in the catalog; tells what was found in each."""
     from pipeline.people.labels import BACKGROUND
     from pipeline.people.skeleton import is_present
     from stages.looks import read_recipe
+    from stages.named import find_named
     from stages.photograph import read_photographs
 
     say("looking at the pictures ...")
-    photographs = read_photographs(paths, read_recipe(crop))
+    recipe = read_recipe(crop)
+    photographs = {
+        path: named
+        for path in dict.fromkeys(paths)
+        if not path.exists() and (named := find_named(str(path), recipe)) is not None
+    }
+    if files := [path for path in paths if path not in photographs]:
+        photographs |= read_photographs(files, recipe)
     for path, photograph in photographs.items():
         joints = is_present(photograph.joints)
         parts = part_names(label for label in photograph.parts if label != BACKGROUND)

@@ -2,11 +2,13 @@
 
 A part is one of background, hair, face, upper_clothes, pants, skirt, arm, leg; a beginning such as `upper` is enough.
 The result is a strip: the person on the left, the other's parts on the right. The pose stays, unless --pose names
-another. Pants and a skirt go together: one fades while the other comes.
+another. Pants and a skirt go together: one fades while the other comes. A picture is a file, or the name of one in the
+catalog, such as p003_2.
 
 Examples:
   posewright blend --person anna.jpg --with bert.jpg --part upper --steps 7
   posewright blend --person anna.jpg --with dora.jpg --part skirt leg --pose walk.jpg --out anna_to_dora.png
+  posewright blend --person p003_2 --with p007_0 --captions
   posewright blend --person anna.jpg --with bert.jpg --show found.png                         (all of the eight parts)
 """
 

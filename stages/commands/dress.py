@@ -2,11 +2,12 @@
 
 A part is one of background, hair, face, upper_clothes, pants, skirt, arm, leg; a beginning such as `upper` is enough.
 Pants and a skirt are worn instead of each other: who takes one from somebody gives up the other. The pose stays, unless
---pose names another.
+--pose names another. A picture is a file, or the name of one in the catalog, such as p003_2.
 
 Examples:
   posewright dress --person anna.jpg --take upper=bert.jpg pants=carl.jpg
   posewright dress --person anna.jpg --take skirt=dora.jpg leg=dora.jpg --pose walk.jpg --out anna_walks.png
+  posewright dress --person p003_2 --take upper=p007_0
   posewright dress --person anna.jpg --remove hair --show found.png
 """
 

@@ -3,11 +3,12 @@
 First `--write-layout` writes the label map that was found, as an indexed PNG of eight colours. Change it in a paint
 program (keep the colours), then give it as `--layout`. `--change PART=PART` relabels a whole part without painting, for
 example `arm=upper` for long sleeves. A part is one of background, hair, face, upper_clothes, pants, skirt, arm, leg; a
-beginning such as `upper` is enough.
+beginning such as `upper` is enough. The picture is a file, or the name of one in the catalog, such as p003_2.
 
 Examples:
   posewright edit --person anna.jpg --write-layout layout.png
   posewright edit --person anna.jpg --layout layout.png --out anna_edited.png
+  posewright edit --person p003_2 --change arm=upper
   posewright edit --person anna.jpg --change arm=upper leg=pants --captions
 """
 

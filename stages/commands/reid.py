@@ -7,12 +7,13 @@ one. It needs a network of a system that draws at random: DPIG.
 check: a small ResNet learns the identities of --train from random weights; then every held-out picture is asked for the
 others of its person: Rank-1 and mAP. Held out are the rendered people that no training saw, or with --market the
 queries and gallery of Market-1501. --adapt goes on with the unlabelled training pictures of the same kind (clusters
-serve as identities, PUL).
+serve as identities, PUL). --kissme adds rows with a metric learnt on top of the features: from the identities of
+--train, and after --adapt from the clusters.
 
 Examples:
   posewright reid make --identities 50 --images 12 --out virtual
   posewright reid check --train virtual --adapt --out reid.json
-  posewright reid check --train virtual --market /data/Market-1501 --epochs 60
+  posewright reid check --train virtual --market /data/Market-1501 --adapt --kissme --epochs 60
 """
 
 import argparse
@@ -24,8 +25,10 @@ from pipeline.errors import UserError
 from stages.commands._pictures import say
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.data import Batch
-    from models.reid import People
+    from models.reid import Embedder, People
     from pipeline.packed import Pack
 
 _MOST_IDENTITIES, _MOST_IMAGES = 9999, 10_000
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--train", type=Path, required=True, metavar="DIR", help="pictures in Market-1501's names")
     check.add_argument("--market", type=Path, metavar="DIR", help="Market-1501's folder; default: the rendered people")
     check.add_argument("--adapt", action="store_true", help="go on with unlabelled pictures of the kind that is scored")
+    check.add_argument("--kissme", action="store_true", help="score with a metric learnt on top of the features, too")
     check.add_argument("--epochs", type=int, default=30, metavar="N", help="default: 30")
     check.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     check.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores as well")
@@ -107,7 +111,7 @@ def _poses(args: argparse.Namespace, identity: int) -> "Batch":
 
 
 def _check(args: argparse.Namespace) -> None:
-    from models.reid import ReidSettings, adapt, fresh, learn, score
+    from models.reid import ReidSettings, adapt, believed, fresh, learn, score
     from models.settings import read_settings
     from stages.reid_sets import read_folder
 
@@ -118,14 +122,39 @@ def _check(args: argparse.Namespace) -> None:
     embedder = fresh(args.seed)
     rows = {"random weights": score(embedder, queries, gallery)}
     embedder = learn(embedder, made.images, made.persons, settings)
-    rows[args.train.name] = score(embedder, queries, gallery)
+    rows |= _scored(args, args.train.name, embedder, made.images, made.persons, (queries, gallery))
     if args.adapt:
         say(f"adapting to {len(unlabelled.persons)} unlabelled pictures ...")
         # As many clusters as persons there are told about: PUL's number has to be guessed as well.
-        rows[f"{args.train.name} + PUL"] = score(
-            adapt(embedder, unlabelled.images, len(set(unlabelled.persons)), settings), queries, gallery
+        clusters = len(set(unlabelled.persons))
+        embedder = adapt(embedder, unlabelled.images, clusters, settings)
+        chosen, persons = believed(embedder, unlabelled.images, clusters, settings)
+        rows |= _scored(
+            args, f"{args.train.name} + PUL", embedder, unlabelled.images[chosen], persons, (queries, gallery)
         )
     _tell(args, rows)
+
+
+def _scored(
+    args: argparse.Namespace,
+    name: str,
+    embedder: "Embedder",
+    images: "Tensor",
+    persons: tuple[str, ...],
+    held_out: "tuple[People, People]",
+) -> dict[str, dict[str, float]]:
+    """The row of an embedder, and with --kissme one with the metric learnt from these pictures."""
+    from models.reid import kissme, score
+
+    rows = {name: score(embedder, *held_out)}
+    if args.kissme:
+        try:
+            metric = kissme(embedder.features(images), persons)
+        except UserError as error:  # clusters can be too few: the other rows took minutes
+            say(f"{name} + KISSME is left out: {error}")
+        else:
+            rows[f"{name} + KISSME"] = score(embedder, *held_out, metric)
+    return rows
 
 
 def _held_out(args: argparse.Namespace) -> "tuple[People, People, People]":
@@ -152,9 +181,10 @@ def _pack() -> "Pack":
 
 
 def _tell(args: argparse.Namespace, rows: dict[str, dict[str, float]]) -> None:
-    print(f"{'learnt from':<24} {'Rank-1':>7} {'mAP':>7}   ({next(iter(rows.values()))['queries']:.0f} queries)")
+    room = max(24, *map(len, rows))
+    print(f"{'learnt from':<{room}} {'Rank-1':>7} {'mAP':>7}   ({next(iter(rows.values()))['queries']:.0f} queries)")
     for name, values in rows.items():
-        print(f"{name:<24} {values['rank1']:>7.3f} {values['map']:>7.3f}")
+        print(f"{name:<{room}} {values['rank1']:>7.3f} {values['map']:>7.3f}")
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(rows, indent=2) + "\n")

@@ -2,11 +2,13 @@
 
 SPT draws the wearer's label map in the style of the other person, region by region. Of the result the named parts are
 put into the wearer's picture; `--part all` shows all that was drawn. A part is one of background, hair, face,
-upper_clothes, pants, skirt, arm, leg; a beginning such as `upper` is enough.
+upper_clothes, pants, skirt, arm, leg; a beginning such as `upper` is enough. A picture is a file, or the name of one in
+the catalog, such as p003_2.
 
 Examples:
   posewright restyle --person anna.jpg --style bert.jpg
   posewright restyle --person anna.jpg --style bert.jpg --part upper --checkpoint data/pretrain/spt/weights.safetensors
+  posewright restyle --person p003_2 --style p007_0
   posewright restyle --person anna.jpg --style bert.jpg --part all --out anna_as_bert.png --captions --show found.png
 """
 

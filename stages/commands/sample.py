@@ -3,11 +3,12 @@
 A person is a foreground, a background and a pose. What --vary names is drawn at random, the rest comes from --person;
 without a person all of it is random. With --towards the strip goes from one person to another: straight between their
 codes, or through the noise from which codes are drawn (noise, sphere). This needs a network of a system that knows how
-to draw at random: DPIG.
+to draw at random: DPIG. A picture is a file, or the name of one in the catalog, such as p003_2.
 
 Examples:
   posewright sample --count 8 --seed 3 --out strangers.png
   posewright sample --person anna.jpg --vary foreground --count 6 --out anna_in_other_clothes.png
+  posewright sample --person p003_2 --towards p007_0
   posewright sample --person anna.jpg --vary background pose --captions
   posewright sample --person anna.jpg --towards bert.jpg --through noise --count 7 --out anna_to_bert.png
 """

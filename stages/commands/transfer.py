@@ -2,10 +2,12 @@
 
 Any picture will do: a photograph from a telephone, a drawing, a picture of a data set. The person is found, cut out and
 labelled by the networks that ship with the project, as the stages do it. Several poses give a strip, side by side.
+A picture of a domain can be named as in the catalog, with or without the domain: p003_2, target/mage_run.
 
 Examples:
   posewright transfer --person anna.jpg --pose bert.jpg
   posewright transfer --person anna.jpg --pose walk.jpg sit.jpg run.jpg --out anna_moves.png --show found.png
+  posewright transfer --person p003_2 --pose p007_0 anna.jpg
   posewright transfer --person mage.png --pose run.png --checkpoint data/finetune/adgan/target.safetensors
 """
 

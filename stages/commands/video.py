@@ -2,10 +2,12 @@
 
 The poses come from a clip (mp4, gif, ...) or from a folder of pictures in the order of their names. The person is
 followed through them; a frame in which nobody is found is left out. Every system that transfers poses can do this.
+The person is a picture's file, or the name of one in the catalog, such as p003_2.
 
 Examples:
   posewright video --person anna.jpg --poses walk.mp4 --out anna_walks.gif
   posewright video --person anna.jpg --poses frames/ --fps 10 --beside --captions --out anna_walks.mp4
+  posewright video --person p003_2 --poses walk.mp4 --captions
   posewright video --person mage.png --poses dance.gif --every 2 --checkpoint data/finetune/adgan/target.safetensors
 """
 

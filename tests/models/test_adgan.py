@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -349,3 +350,17 @@ def test_the_critics_that_judge_share_the_weight(batch, monkeypatch, critics):
     method = build("adgan", SMALL | {"critics": critics, "gan": 5.0})
     terms = method.train_step(batch, lambda name, loss: None, Moment("train", 0, 1))
     assert float(terms["gan"]) == 5
+
+
+def test_whoever_shows_no_joint_has_a_ramp_for_a_pose(batch):
+    """No norm is then given a picture without contrast, whose gradient grows beyond all numbers."""
+    joints = batch.target_joints.clone()
+    joints[0] = torch.tensor([-1.0, -1.0, 0.0])
+    method = build("adgan", SMALL | {"scale": 1.0})
+    maps = method._pose(replace(batch, target_joints=joints))
+    assert torch.equal(maps[1:], method._pose(batch)[1:])
+    height, width = batch.size
+    expected = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (18, height, width))
+    np.testing.assert_allclose(maps[0].numpy(), expected, atol=1e-6)
+    joints[0, 4] = torch.tensor([10.0, 20.0, 1.0])
+    assert (method._pose(replace(batch, target_joints=joints))[0, 5:] == 0).all()

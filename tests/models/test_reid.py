@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.reid import People, ReidSettings, adapt, fresh, learn, pseudo_identities, rank, score, varied
+from models.reid import People, ReidSettings, adapt, fresh, kissme, learn, pseudo_identities, rank, score, varied
 from pipeline.errors import UserError
 
 
@@ -116,3 +116,57 @@ def test_pictures_are_varied_within_what_they_show():
     assert float(grey.min()) > 0.005
     assert float(grey.max()) < 0.45
     assert set(out.unique().tolist()) <= set(range(120)) | {127}
+
+
+# KISSME.
+
+
+def _persons_in_noise(dice, counts, numbers):
+    """Features whose persons differ in all numbers but the first, which is noise of no meaning."""
+    persons = np.repeat(np.arange(len(counts)), counts)
+    features = dice.normal(size=(len(counts), numbers))[persons] + dice.normal(size=(len(persons), numbers)) * 0.3
+    features[:, 0] = dice.normal(size=len(persons)) * 3
+    return features, tuple(f"{person:04d}" for person in persons)
+
+
+def test_kissmes_distance_against_all_pairs_one_by_one():
+    """Pairs of one person and of two in a loop; the two inverses; what is negative of their difference left out."""
+    features, persons = _persons_in_noise(np.random.default_rng(0), (2, 5, 1, 4, 3), 4)
+    alike, unlike = [], []
+    for one in range(len(persons)):
+        for other in range(one):
+            difference = features[one] - features[other]
+            (alike if persons[one] == persons[other] else unlike).append(np.outer(difference, difference))
+    metric = np.linalg.inv(np.mean(alike, 0)) - np.linalg.inv(np.mean(unlike, 0))
+    values, vectors = np.linalg.eigh(metric)
+    assert values[0] < 0 < values[-1]
+    metric = vectors @ np.diag(values.clip(0)) @ vectors.T
+    found = (torch.from_numpy(features) @ kissme(torch.from_numpy(features), persons)).numpy()
+    for one, other in [(0, 1), (0, 7), (3, 9), (14, 2)]:
+        difference = features[one] - features[other]
+        assert ((found[one] - found[other]) ** 2).sum() == pytest.approx(difference @ metric @ difference, rel=1e-8)
+
+
+def test_kissme_finds_strangers_by_what_tells_people_apart():
+    dice = np.random.default_rng(1)
+    known, names = _persons_in_noise(dice, (6,) * 20, 8)
+    strangers, persons = _persons_in_noise(dice, (4,) * 10, 8)
+    features, cameras = torch.from_numpy(strangers).float(), tuple(map(str, range(len(persons))))
+    metric = kissme(torch.from_numpy(known).float(), names)
+    assert metric.dtype == torch.float32
+    before, after = (rank(x, (persons, cameras), x, (persons, cameras))["map"] for x in (features, features @ metric))
+    assert after > before + 0.1
+
+
+def test_kissme_keeps_as_many_numbers_as_can_be_told_from_few_pictures():
+    features, persons = _persons_in_noise(np.random.default_rng(2), (2, 2, 3), 50)
+    metric = kissme(torch.from_numpy(features), persons)
+    assert metric.shape == (50, 4)  # 7 pictures of 3 persons
+    assert torch.isfinite(metric).all()
+    assert kissme(torch.from_numpy(features), persons, numbers=2).shape == (50, 2)
+
+
+@pytest.mark.parametrize("persons", [("a", "a", "a"), ("a", "b", "c")])
+def test_kissme_needs_pairs_of_either_kind(persons):
+    with pytest.raises(UserError, match="KISSME compares pictures of one person and of two: give two persons"):
+        kissme(torch.rand(3, 4), persons)

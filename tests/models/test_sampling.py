@@ -8,7 +8,9 @@ import torch
 from models.data import take
 from models.dpig import BACKGROUND, FOREGROUND, POSE
 from models.method import build
-from models.sampling import nobody, on_sphere, path, sampled, without_pose
+from models.sampling import is_body, nobody, on_sphere, path, sampled, without_pose
+from pipeline.people.skeleton import JOINTS
+from pipeline.render import plan, render
 
 TINY = {"width": 0.05, "scale": 1.0, "rows": 64, "columns": 44, "crop_px": 8, "layout": "market"}
 
@@ -106,3 +108,40 @@ def test_the_great_circle():
     np.testing.assert_allclose(way.numpy(), expected, atol=1e-6)
     same = on_sphere(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]]), torch.tensor([[0.5]]))
     np.testing.assert_allclose(same.numpy(), [[2, 0]], atol=1e-6)
+
+
+# What could be a body.
+
+
+def _real_poses():
+    """Poses of rendered people."""
+    figures = [render(spec) for spec in plan("natural", people=3, poses=3, seed=7)]
+    return torch.from_numpy(np.stack([figure.joints for figure in figures]))
+
+
+def test_real_poses_are_bodies_and_their_limbs_have_a_limit():
+    real = _real_poses()
+    assert is_body(real, real).all()
+    elbow, wrist = JOINTS.index("right_elbow"), JOINTS.index("right_wrist")
+    arms = (real[:, elbow, :2] - real[:, wrist, :2]).norm(dim=1)
+    longest = int(arms.argmax())
+    for stretch, expected in ((1.05, True), (1.15, False), (0.1, True)):
+        pose = real[longest : longest + 1].clone()
+        pose[0, wrist, :2] = pose[0, elbow, :2] + stretch * (pose[0, wrist, :2] - pose[0, elbow, :2])
+        assert bool(is_body(pose, real)) is expected, stretch
+
+
+def test_a_small_body_has_no_large_limbs_and_a_few_joints_are_no_body():
+    real = _real_poses()
+    middle = real[:1, 1:2, :2]
+    half = real[:1].clone()
+    half[..., :2] = torch.where(half[..., 2:] > 0, middle + (half[..., :2] - middle) * 0.5, half[..., :2])
+    assert not is_body(half, real).any()  # no real torso is so short
+    few = real[:1].clone()
+    few[:, 2:8] = torch.tensor([-1.0, -1.0, 0.0])
+    assert not is_body(few, real).any()
+    no_hip = real[:1].clone()
+    no_hip[:, JOINTS.index("left_hip")] = torch.tensor([-1.0, -1.0, 0.0])
+    assert not is_body(no_hip, real).any()
+    missing = torch.tensor([-1.0, -1.0, 0.0]).repeat(1, 18, 1)
+    assert not is_body(missing, real).any()

@@ -6,9 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from models.method import build, save
+from models.data import Pairs, take, to_levels
+from models.method import build, load, save
 from pipeline.films import read_frames
 from pipeline.imports import ROOT
 from pipeline.packed import Pack, Picture, write_pack
@@ -87,6 +89,25 @@ def test_strangers_are_a_function_of_the_seed(album):
     assert not np.array_equal(first[0], first[1])
 
 
+@pytest.mark.parametrize("names", [("p000_0", "source/p001_1"), ("source/p000_0", "p001_1.jpg")])
+def test_a_picture_can_be_named_as_in_the_catalog(album, capsys, names):
+    """Nothing is looked for again: picture, joints and labels are those of the pack."""
+    net = ("--checkpoint", "adgan.safetensors")
+    assert call("transfer", *net, "--person", names[0], "--pose", names[1], "--captions") == 0
+    assert f"found the person in {names[0]}:" in capsys.readouterr().err
+    pack = Pack(artifacts.pack("source"))
+    rows = np.array([[pack.names.index(name) for name in ("p000_0", "p001_1")]], np.int32)
+    drawn = load(album / "adgan.safetensors").generate(take(Pairs(pack, rows), 1, torch.device("cpu")))
+    assert np.array_equal(pixels("transfer.png")[:256], to_levels(drawn)[0].permute(1, 2, 0).numpy())
+
+
+def test_files_and_names_go_together(album):
+    assert call("transfer", "--checkpoint", "adgan.safetensors", "--person", "p000_0.png", "--pose", "p001_1") == 0
+    named = ("--person", "p001_1", "--vary", "pose", "--count", 1)
+    assert call("sample", *NET, *named) == 0
+    assert call("video", *NET, "--person", "p001_1", "--poses", "frames", "--every", 3) == 0
+
+
 def test_a_person_varies_and_goes_towards_another(album, capsys):
     person = ("--person", "p000_0.png")
     assert call("sample", *NET, *person, "--vary", "background", "--count", 2, "--show", "found.png") == 0
@@ -114,6 +135,11 @@ def test_a_person_varies_and_goes_towards_another(album, capsys):
             ["reid", "make", "--checkpoint", "adgan.safetensors", "--out", "v"],
             "adgan cannot sample; give a --checkpoint",
         ),
+        (
+            ["sample", *NET, "--person", "p00", "--vary", "pose"],
+            "p00: 6 pictures of the catalog are called or begin so:",
+        ),
+        (["sample", *NET, "--person", "p9_1", "--vary", "pose"], "p9_1: there is no such file, and no picture of that"),
         (["reid", "make", *NET, "--out", "frames"], "--out frames: there is something already"),
         (["reid", "make", *NET, "--out", "v", "--identities", "0"], "--identities 0: give a number between 1 and 9999"),
         (["reid", "check", "--train", "nothing"], "nothing: there is no such folder; `posewright reid make` makes one"),
@@ -187,12 +213,17 @@ def test_names_count_identities_from_one_and_cameras_to_six():
 
 def test_re_identification_is_checked_on_people_who_are_held_out(album, capsys):
     assert call("reid", "make", *NET, "--identities", 3, "--images", 4, "--out", "virtual") == 0
-    assert call("reid", "check", "--train", "virtual", "--epochs", 1, "--adapt", "--out", "reid.json") == 0
+    capsys.readouterr()
+    options = ("--epochs", 1, "--adapt", "--kissme", "--out", "reid.json")
+    assert call("reid", "check", "--train", "virtual", *options) == 0
     found = json.loads((album / "reid.json").read_text())
-    assert list(found) == ["random weights", "virtual", "virtual + PUL"]
+    assert list(found) == ["random weights", "virtual", "virtual + KISSME", "virtual + PUL"]
     # Four of the pack's pictures are in test pairs; the one of p000 has nobody to be found with.
     assert all(row["queries"] == 3 and 0 <= row["rank1"] <= 1 and 0 < row["map"] <= 1 for row in found.values())
-    assert "Rank-1" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "Rank-1" in told.out
+    # The only person of the training pairs is one cluster.
+    assert "virtual + PUL + KISSME is left out: KISSME compares pictures of one person and of two" in told.err
 
 
 def test_held_out_people_come_from_the_pack(album):
