@@ -4,7 +4,7 @@ Every person is drawn in the own pose and in others. In the own pose the person'
 it is so only where the folder has the same person in it, by the names (`pipeline.sources.names`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,7 @@ def measure(pictures: Sequence[Bytes], sight: Sight, looks: Values, pairs: Pairs
     asked = np.stack([pairs.people[pose].joints for _, pose in pairs.places])
     poses = score_poses(sight.joints, asked, list(sight.scores))
     similar = np.full(len(pairs.places), np.nan)
-    for row in np.flatnonzero(pairs.is_own | pairs.has_target):
+    for row in map(int, np.flatnonzero(pairs.is_own | pairs.has_target)):
         target = pairs.people[pairs.places[row][1]]
         scores = score_picture(pictures[row], target.image, target.parsing != BACKGROUND)
         similar[row] = scores["ssim_mask"]
@@ -109,10 +109,10 @@ def tabulate(scores: dict[str, dict[str, Values]], pairs: Pairs) -> Table:
     return table
 
 
-def parts_of(sights: dict[str, Sight], drawn: dict[str, Sequence[Bytes]], pairs: Pairs) -> Table:
+def parts_of(sights: dict[str, Sight], drawn: Mapping[str, Sequence[Bytes]], pairs: Pairs) -> Table:
     """Part by part, in the own poses: how much of it is found again (IoU), and how far its mean colour is off."""
     table: Table = {}
-    rows = np.flatnonzero(pairs.is_own)
+    rows = [int(row) for row in np.flatnonzero(pairs.is_own)]
     for label, part in enumerate(LABELS):
         shown = [row for row in rows if (_truth(pairs, row) == label).mean() >= _SHOWN_SHARE]
         if label == BACKGROUND or not shown:

@@ -39,7 +39,7 @@ def run(job: Job) -> None:
     carried = _carried(table)
     carried.to_csv(folder / "results.csv", index=False, float_format="%.6g")
     rows = json.loads(table.to_json(orient="records", double_precision=6))
-    depends = {"protocols": {name: PROTOCOLS[name].told() for name in table["protocol"].unique()}}
+    depends: dict[str, Any] = {"protocols": {name: PROTOCOLS[name].told() for name in table["protocol"].unique()}}
     depends |= {"libraries": libraries(), "networks": instruments(set(table["metric"]))}
     _write(folder / "results.json", {"domains": described, "depends": depends, "rows": rows})
     metrics: dict[str, Any] = {}
