@@ -51,6 +51,7 @@ class ScaganSettings:
     prior_transfer: bool = setting(True)  # without it the source's content guides IS-Net as it is
     block: str = setting("content_style", choices=("content_style", "pose_branch", "spade"))
     encoder_norm: str = setting("none", choices=("none", "batch", "instance"))
+    norm: str = setting("instance", choices=("instance", "scale"))  # of the decoder: `scale` leaves channels their mean
     start: str = setting("noise", choices=("noise", "pose"))  # what the decoder begins with
     drawn_noise: str = setting("one", choices=("one", "zero"))  # every picture with the same noise, or with none
     compat: str = setting("mended", choices=("mended", "original"))
@@ -224,13 +225,23 @@ def _places(cells: int, pixels: int) -> tuple[int, ...] | None:
     return tuple((cell_of * _FIVE + within).tolist())
 
 
+def scale_norm(x_BCHW: Tensor) -> Tensor:
+    """Each channel of each sample at mean square 1; what it has in common all over the picture, a colour say, stays."""
+    return x_BCHW * torch.rsqrt(x_BCHW.square().mean((2, 3), keepdim=True) + 1e-5)
+
+
+_NORMS = {"instance": instance_norm, "scale": scale_norm}
+
+
 class ContentStyleBlock(nn.ModuleDict):
     """Content-Style DeBlk: style, then edges twice; beside it style, then the pose twice; their sum. No shortcut.
 
     `guides` is channels of each branch's guide by its letter; without `e` there is no content branch.
     """
 
-    def __init__(self, inputs: int, outputs: int, styles: int, guides: Mapping[str, int], hidden: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, styles: int, guides: Mapping[str, int], hidden: int, norm: str = "instance"
+    ) -> None:
         between, layers = min(inputs, outputs), dict[str, nn.Module]()
         for letter, channels in guides.items():
             number = _STYLE_OF[letter]
@@ -240,17 +251,17 @@ class ContentStyleBlock(nn.ModuleDict):
                 layers[f"norm_{letter}{step}"] = Spade(between, channels, hidden)
                 layers[f"conv_{letter}{step}"] = nn.Conv2d(between, to, 3, padding=1)
         super().__init__(layers)
-        self.letters = tuple(guides)
+        self.letters, self.norm = tuple(guides), _NORMS[norm]
 
     def forward(self, x_BCHW: Tensor, style_BChw: Tensor, guides: Mapping[str, Tensor]) -> Tensor:  # type: ignore[override]
         """(B, outputs, H, W)."""
-        normal, branches = instance_norm(x_BCHW), []
+        normal, branches = self.norm(x_BCHW), []
         for letter in self.letters:
             number = _STYLE_OF[letter]
             x = self[f"conv_s{number}"](self[f"norm_s{number}"](normal, style_BChw))
             guide = F.interpolate(guides[letter], x.shape[2:], mode="nearest")
             for step in (1, 2):
-                x = self[f"conv_{letter}{step}"](self[f"norm_{letter}{step}"](instance_norm(x), guide))
+                x = self[f"conv_{letter}{step}"](self[f"norm_{letter}{step}"](self.norm(x), guide))
             branches.append(x)
         return torch.stack(branches).sum(0) if len(branches) > 1 else branches[0]
 
@@ -261,9 +272,12 @@ _STYLE_OF = {"e": 1, "p": 2}  # the number of the style layer that each branch b
 class SpadeResidualBlock(nn.Module):
     """The residual block of SPADE instead, as the paper's ablation: style, edges and pose are one guide."""
 
-    def __init__(self, inputs: int, outputs: int, styles: int, guides: Mapping[str, int], hidden: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, styles: int, guides: Mapping[str, int], hidden: int, norm: str = "instance"
+    ) -> None:
         super().__init__()
         between, channels = min(inputs, outputs), styles + sum(guides.values())
+        self.norm = _NORMS[norm]
         self.norm_0, self.conv_0 = Spade(inputs, channels, hidden), nn.Conv2d(inputs, between, 3, padding=1)
         self.norm_1, self.conv_1 = Spade(between, channels, hidden), nn.Conv2d(between, outputs, 3, padding=1)
         self.conv_s = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
@@ -272,8 +286,8 @@ class SpadeResidualBlock(nn.Module):
         """(B, outputs, H, W)."""
         size = x_BCHW.shape[2:]
         guide = torch.cat([F.interpolate(maps, size, mode="nearest") for maps in (style_BChw, *guides.values())], 1)
-        x = self.conv_0(self.norm_0(instance_norm(x_BCHW), guide))
-        return self.conv_s(x_BCHW) + self.conv_1(self.norm_1(instance_norm(x), guide))
+        x = self.conv_0(self.norm_0(self.norm(x_BCHW), guide))
+        return self.conv_s(x_BCHW) + self.conv_1(self.norm_1(self.norm(x), guide))
 
 
 class Generator(nn.Module):
@@ -292,6 +306,7 @@ class Generator(nn.Module):
         has_prior: bool = True,
         block: str = "content_style",
         encoder_norm: str = "none",
+        norm: str = "instance",
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
@@ -309,7 +324,7 @@ class Generator(nn.Module):
         kind = SpadeResidualBlock if block == "spade" else ContentStyleBlock
         guides = {"e": contents, "p": len(JOINTS)} if block != "pose_branch" else {"p": len(JOINTS)}
         for name, inputs, outputs in _DECODER:
-            layer = kind(channels[inputs], channels[outputs], channels[512], guides, channels[128])
+            layer = kind(channels[inputs], channels[outputs], channels[512], guides, channels[128], norm)
             self.add_module(name, layer)
         self.conv_img = nn.Conv2d(channels[64], 3, 3, padding=1)
 
@@ -389,7 +404,7 @@ class Scagan(Method):
         "decoder": tuple(f"generator.{name}" for name in ("fc", "head_0", "G_", "up_", "conv_img")),
     }
     checkpointed = (ContentStyleBlock, SpadeResidualBlock, ResidualDiscriminator)
-    bound = ("content", "encoder_norm", "compat", "sigma_px")
+    bound = ("content", "encoder_norm", "norm", "compat", "sigma_px")
     reads = frozenset({"edges"})
 
     def __init__(self, settings: ScaganSettings) -> None:
@@ -402,6 +417,7 @@ class Scagan(Method):
             has_prior=settings.has_prior,
             block=settings.block,
             encoder_norm=settings.encoder_norm,
+            norm=settings.norm,
         )
         self.critic_pose = ResidualDiscriminator(3 + len(JOINTS), width=width)
         self.critic_texture = ResidualDiscriminator(6, width=width)
@@ -539,7 +555,8 @@ def _initialise(generator: Generator, kind: str) -> None:
 
     `original`: N(0, 0.02), those of norms N(1, 0.02), biases PyTorch's. At a small width hardly anything of the source
     then reaches the style map. `kaiming` keeps the variance from layer to layer, and the picture begins near grey;
-    source, edges and pose begin with about the same say in it, though pose maps are nearly empty.
+    source and pose begin with about the same say in it, though pose maps are nearly empty; colours reach the style map
+    as they are.
     """
     for name, module in generator.named_modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -553,10 +570,27 @@ def _initialise(generator: Generator, kind: str) -> None:
                 module.weight.data *= _say(name)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+    if kind == "kaiming":
+        _begin_clear(generator.enc_style)
 
 
 def _say(name: str) -> float:
-    """How much louder than by its variance a layer of a modulation begins."""
+    """How much louder than by its variance a layer begins."""
     if ".norm_p" in name and ".mlp_shared" in name:
         return 4.0
-    return 0.3 if ".norm_s" in name and name.endswith(".mlp_beta") else 1.0
+    return 0.1 if name.startswith("enc_style.") and name.endswith("conv2.conv") else 1.0
+
+
+@torch.no_grad()
+def _begin_clear(encoder: StyleEncoder) -> None:
+    """Let the shortcuts hand on red, green, blue and their negatives, each the mean of nine pixels.
+
+    After a dozen random layers with ReLU two colours are told apart by a few hundredths of what they have in common.
+    """
+    for number, block in enumerate(encoder.children()):
+        weight = block.skip.conv.weight
+        outputs, inputs, middle = weight.shape[0], weight.shape[1], weight.shape[2] // 2
+        weight.zero_()
+        for channel in range(min(outputs, 2 * inputs if number == 0 else inputs)):
+            sign = -1 if number == 0 and channel >= inputs else 1
+            weight[channel, channel % inputs, middle - 1 : middle + 2, middle - 1 : middle + 2] = sign / 9
