@@ -1,9 +1,10 @@
 """Stage render: people to train the detectors with and to score them on. Run as `python -m models.detectors.render`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -123,7 +124,7 @@ def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
     joints = np.zeros((len(specs), len(skeleton.JOINTS), 3), np.float32)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # A worker keeps the parts of the person it drew last: all poses of one person go to the same one.
-        draw = {"chibi": _chibi, "figurine": figurines.draw}.get(cast.style, _render)
+        draw: Callable[[Any], Figure] = {"chibi": _chibi, "figurine": figurines.draw}.get(cast.style, _render)
         figures = pool.map(draw, specs, chunksize=max(1, cast.poses))
         for row, figure in enumerate(tqdm(figures, total=len(specs), desc=name, unit="picture")):
             images[row], maps[row], joints[row] = figure.image, figure.labels, figure.joints
