@@ -1,15 +1,17 @@
 """Stage render: people to train the detectors with and to score them on. Run as `python -m models.detectors.render`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from models.detectors import examples, settings
+from models.detectors import examples, figurines, settings
 from models.detectors.examples import HEIGHT, WIDTH, Examples
+from models.detectors.figurines import Order
 from models.detectors.settings import Cast
 from pipeline.people import skeleton
 from pipeline.render import Figure, FigureSpec, plan, render
@@ -26,12 +28,15 @@ SHOP_CUTS = (0.0, 0.2, 0.3, 0.4, 0.47, 0.52)
 HAIRCUTS = ("crop", "short", "bob", "long", "bun", "ponytail", "twin", "spiky")
 
 
-def specifications(cast: Cast) -> list[FigureSpec]:
+def specifications(cast: Cast) -> list[FigureSpec] | list[Order]:
     """What to render for a cast; ValueError for an unknown style."""
+    if cast.style == "figurine":
+        numbers = [(person, number) for person in range(cast.people) for number in range(cast.poses)]
+        return [Order(f"f{person:03d}_{number}", cast.seed, person, number) for person, number in numbers]
     if cast.style == "characters":
         return plan("toon", people=cast.people, poses=cast.poses, seed=cast.seed)
     if cast.style not in ("natural", "shop", "backs", "toon", "chibi"):
-        raise ValueError(f"style '{cast.style}' is not natural, shop, backs, toon, chibi or characters")
+        raise ValueError(f"style '{cast.style}' is not natural, shop, backs, toon, chibi, figurine or characters")
     natural = plan("natural", people=cast.people, poses=cast.poses, seed=cast.seed, variety=cast.variety)
     if cast.style in ("shop", "backs"):
         return [_framed_for_a_shop(spec, cast, number) for number, spec in enumerate(natural)]
@@ -119,7 +124,8 @@ def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
     joints = np.zeros((len(specs), len(skeleton.JOINTS), 3), np.float32)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # A worker keeps the parts of the person it drew last: all poses of one person go to the same one.
-        figures = pool.map(_chibi if cast.style == "chibi" else _render, specs, chunksize=max(1, cast.poses))
+        draw: Callable[[Any], Figure] = {"chibi": _chibi, "figurine": figurines.draw}.get(cast.style, _render)
+        figures = pool.map(draw, specs, chunksize=max(1, cast.poses))
         for row, figure in enumerate(tqdm(figures, total=len(specs), desc=name, unit="picture")):
             images[row], maps[row], joints[row] = figure.image, figure.labels, figure.joints
     names = [f"{name}/{spec.id}" for spec in specs]

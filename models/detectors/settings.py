@@ -19,8 +19,9 @@ class Cast:
     """People to render: `people` x `poses` of one `kind`, which is also the name they are reported under.
 
     Natural people come from the renderer's own plan; `shop` are such people framed as a shop frames them. `toon` people
-    are the same drawn as cartoons, with large heads and eyes and coloured hair; `chibi` ones are half head;
-    `characters` are the two of the embedded data set, 2 x `poses` pictures of each.
+    are the same drawn as cartoons, with large heads and eyes and coloured hair; `chibi` ones are half head; `figurine`
+    people are put together from rounded solids, as in low-poly games; `characters` are the two of the embedded data
+    set, 2 x `poses` pictures of each.
     """
 
     style: str
@@ -65,6 +66,7 @@ def read(path: Path = HERE / "params.yaml") -> Params:
             "backs": rendered,
             "toon": drawn,
             "chibi": drawn,
+            "figurine": drawn,
             "photograph": photograph,
         },
         train_pose=_make(Settings, values["train_pose"], "train_pose"),
