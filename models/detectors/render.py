@@ -124,8 +124,8 @@ def render_cast(cast: Cast, *, name: str, workers: int) -> Examples:
     joints = np.zeros((len(specs), len(skeleton.JOINTS), 3), np.float32)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # A worker keeps the parts of the person it drew last: all poses of one person go to the same one.
-        draw: Callable[[Any], Figure] = {"chibi": _chibi, "figurine": figurines.draw}.get(cast.style, _render)
-        figures = pool.map(draw, specs, chunksize=max(1, cast.poses))
+        styles: dict[str, Callable[[Any], Figure]] = {"chibi": _chibi, "figurine": figurines.draw}
+        figures = pool.map(styles.get(cast.style, _render), specs, chunksize=max(1, cast.poses))
         for row, figure in enumerate(tqdm(figures, total=len(specs), desc=name, unit="picture")):
             images[row], maps[row], joints[row] = figure.image, figure.labels, figure.joints
     names = [f"{name}/{spec.id}" for spec in specs]
