@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from models.data import Pairs, take
 from models.discriminators import ResidualDiscriminator
 from models.method import Moment, build
-from models.scagan import Generator, PriorTransfer, ScaganSettings, Spade, StyleEncoder, _ladder
+from models.scagan import Generator, PriorTransfer, ScaganSettings, Spade, StyleEncoder, _ladder, scale_norm
 from models.settings import SettingsError, read_settings
 from models.training import TrainingSettings, train
 from tests.models.contract import TRAINING, MethodContract, Notebook, Updates, resized, section
@@ -248,6 +248,23 @@ def test_the_order_of_updates_is_the_published_one(batch):
     assert step(tiny(), batch, PRIOR)[1] == ["generator", "source", "pose"]
     assert step(tiny(), batch, PICTURE)[1] == ["generator", "texture", "pose"]
     assert step(tiny(critics_after=0.95), batch, PICTURE)[1] == ["generator"]
+
+
+def test_the_norm_of_scales_leaves_a_channel_its_mean():
+    x = torch.from_numpy(np.random.default_rng(0).normal(3, 2, (2, 5, 7, 4)))
+    expected = x.numpy() / np.sqrt(np.mean(x.numpy() ** 2, axis=(2, 3), keepdims=True))
+    np.testing.assert_allclose(scale_norm(x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_colours_reach_the_style_map_from_the_first_step(seed):
+    """By Kaiming's weights alone two colours differ by a sixth to a half of what they have in common."""
+    red, blue = torch.zeros(2, 1, 3, 64, 44).unbind()
+    red[:, 0], blue[:, 2] = 0.8, 0.8
+    encoder = build("scagan", {"width": 0.125, "first_weights": "kaiming"}, seed=seed).generator.enc_style
+    with torch.no_grad():
+        one, other = encoder(red), encoder(blue)
+    assert float((one - other).norm() / (one + other).norm()) > 0.6
 
 
 def test_the_losses_weigh_what_the_published_code_says(batch, monkeypatch):
