@@ -52,3 +52,9 @@ def test_listed_code_exists_and_is_used(stage):
 def test_every_stage_says_what_it_does(stage):
     assert len(body(stage)["desc"]) > 30
     assert body(stage)["cmd"].startswith(f"python -m pipeline.run {stage}")
+
+
+def test_the_report_depends_on_every_finding():
+    """File by file: of `experiments/`, a project of its own, DVC sees no folder's content."""
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments/results").glob("*.json")}
+    assert found and found == {path for path in listed("report") if path.startswith("experiments")}
