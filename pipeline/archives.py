@@ -43,12 +43,12 @@ class Member:
 
 def list_members(archive: Path, memo: Memo) -> list[Member]:
     """Every file of the archive, in its order; one that `memo` knows is not read again. UserError for a damaged one."""
-    identity = memo.identities([archive]).get(archive)
-    listing = memo.listing(identity) if identity else None
+    identity = file_identity(archive, memo)
+    listing = memo.listing(identity)
     if listing is not None:
         return [Member(*row) for row in json.loads(listing)]
     members = [_with_digest(member, archive) for member in layout(archive)]
-    note_members(archive, members, memo, identity=_hash_file(archive))
+    note_members(members, memo, identity=identity)
     return members
 
 
@@ -64,26 +64,24 @@ def file_identity(path: Path, memo: Memo) -> bytes:
     """A digest of the file's bytes; one that `memo` knows is not read again."""
     identity = memo.identities([path]).get(path)
     if identity is None:
-        identity = _hash_file(path)
+        identity = hash_file(path)
         memo.remember({path: identity})
     return identity
 
 
-def note_members(archive: Path, members: list[Member], memo: Memo, *, identity: bytes, settled: bool = False) -> None:
-    """Let `memo` know what is in the archive, whose content `identity` stands for."""
+def note_members(members: list[Member], memo: Memo, *, identity: bytes) -> None:
+    """Let `memo` know what is in the archive of this `file_identity`."""
     memo.note_listing(identity, json.dumps([astuple(member) for member in members]).encode())
-    memo.remember({archive: identity}, settled=settled)
 
 
-def place_of(path: Path) -> tuple[Path, str]:
+def place_of(path: str | Path) -> tuple[str, str]:
     """(archive, member) of a path such as `raw/images/03.tar/p03_2.png`; (path, "") of one that leads into none."""
-    text = str(path).lower()
-    if not any(f"{suffix}/" in text for suffix in SUFFIXES):
-        return path, ""
-    for parent in reversed(path.parents):
-        if parent.suffix.lower() in SUFFIXES and parent.is_file():
-            return parent, path.relative_to(parent).as_posix()
-    return path, ""
+    text = str(path)
+    if any(f"{suffix}/" in text.lower() for suffix in SUFFIXES):
+        for parent in reversed(Path(path).parents):
+            if parent.suffix.lower() in SUFFIXES and parent.is_file():
+                return str(parent), Path(path).relative_to(parent).as_posix()
+    return text, ""
 
 
 def _layout_tar(path: Path) -> Iterator[Member]:
@@ -134,6 +132,7 @@ def _inflate(path: Path, offset: int, size: int, unpacked: int) -> bytes:
     return data
 
 
-def _hash_file(path: Path) -> bytes:
+def hash_file(path: Path) -> bytes:
+    """A digest of the file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()

@@ -32,9 +32,9 @@ class Content:
         return data if isinstance(data, Content) else Content(digest([data]), partial(_give, data))
 
     @staticmethod
-    def in_file(path: Path, check: bytes, *, offset: int = 0, size: int = -1) -> "Content":
-        """A file's bytes, or `size` of them from `offset`, of digest `check`."""
-        return Content(check, partial(read_stretch, path, offset, size), str(path))
+    def in_file(path: str, check: bytes) -> "Content":
+        """A file's bytes, of digest `check`."""
+        return Content(check, partial(read_stretch, path, 0, -1), path)
 
     def read(self) -> bytes:
         """The bytes; UserError when they are gone, or not those that were seen before."""
@@ -47,9 +47,9 @@ class Content:
         return data
 
 
-def read_stretch(path: Path, offset: int, size: int) -> bytes:
+def read_stretch(path: Path | str, offset: int, size: int) -> bytes:
     """`size` bytes of a file from `offset`; all from there when `size` is -1."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123 - a path or its text
         file.seek(offset)
         return file.read(size)
 

@@ -81,12 +81,13 @@ def write_pack(
         _describe(file, size=size, sigma_px=sigma_px, source=source)
         stored = _create_planes(file, count, size, codec, with_heatmaps=with_heatmaps)
         rest = {name: (0,) * (dataset.ndim - 1) for name, dataset in stored.items()}
+        copy = {name: dataset.id.write_direct_chunk for name, dataset in stored.items()}
         names, persons, keypoints = [], [], np.zeros((count, len(JOINTS), 3), np.float32)
         for row, picture in enumerate(pictures):
             for name, dataset in stored.items():
                 if isinstance(picture, Chunks):
                     left_out, chunk = picture.stored[name]
-                    dataset.id.write_direct_chunk((row, *rest[name]), chunk, left_out)
+                    copy[name]((row, *rest[name]), chunk, left_out)
                 else:
                     dataset[row] = picture.image if name == "images" else getattr(picture, name)
             keypoints[row] = picture.keypoints
@@ -257,6 +258,7 @@ class _Plane:
         self.dataset = dataset
         self.rows, self.shape = range(len(dataset)), dataset.shape[1:]
         self.rest = (0,) * len(self.shape)
+        self.read_chunk = dataset.id.read_direct_chunk
         self.is_plain = dataset.id.get_create_plist().get_nfilters() == 0
 
     def read(self, row: int) -> Bytes:
@@ -265,10 +267,10 @@ class _Plane:
             data: Bytes = self.dataset[row]
             return data
         data = np.empty(self.shape, np.uint8)
-        self.dataset.id.read_direct_chunk((self.rows[row], *self.rest), out=data.reshape(-1))
+        self.read_chunk((self.rows[row], *self.rest), out=data.reshape(-1))
         return data
 
     def chunk(self, row: int) -> tuple[int, bytes]:
         """The mask of filters that were left out, and the picture as it is stored."""
-        left_out, chunk = self.dataset.id.read_direct_chunk((row, *self.rest))
+        left_out, chunk = self.read_chunk((row, *self.rest))
         return int(left_out), chunk

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.archives import Member, layout, list_members, note_members
+from pipeline.archives import Member, hash_file, layout, list_members, note_members
 from pipeline.content import Content, digest
 from pipeline.errors import UserError
 from pipeline.memo import Memo
@@ -48,7 +48,8 @@ def _write_shard(path: Path, items: Mapping[str, Content], suffix: str, memo: Me
     parts = [part for item_id, content in items.items() for part in (item_id.encode(), content.digest)]
     identity = digest([_FORMAT, suffix.encode(), *parts])
     if memo and memo.take_file(identity, path):
-        memo.remember({path: identity}, settled=True)
+        if written := memo.listing(_written_as(identity)):
+            memo.remember({path: written}, settled=True)
         return
     partial = path.with_suffix(".part")
     with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
@@ -61,8 +62,16 @@ def _write_shard(path: Path, items: Mapping[str, Content], suffix: str, memo: Me
     if memo:
         checks = (content.digest.hex() for content in items.values())
         members = [replace(member, digest=check) for member, check in zip(layout(path), checks, strict=True)]
-        note_members(path, members, memo, identity=identity, settled=True)
+        written = hash_file(path)
+        note_members(members, memo, identity=written)
+        memo.remember({path: written}, settled=True)
+        memo.note_listing(_written_as(identity), written)
         memo.keep_file(identity, path)
+
+
+def _written_as(identity: bytes) -> bytes:
+    """Where the memo tells the hash of the shard's file, which is all that is left to know a copy of DVC's by."""
+    return digest([b"written as", identity])
 
 
 class ShardReader(Mapping[str, bytes]):
@@ -81,6 +90,10 @@ class ShardReader(Mapping[str, bytes]):
         """Every item by id, sorted, not read before it is needed; only with a memo, which knows the digests."""
         assert self.memo is not None
         return {item_id: member.content(path) for item_id, (path, member) in sorted(self._place.items())}
+
+    def digest(self, item_id: str) -> bytes:
+        """The digest of an item, which is not read; only with a memo."""
+        return bytes.fromhex(self._place[item_id][1].digest)
 
     def __getitem__(self, item_id: str) -> bytes:
         path, member = self._place[item_id]

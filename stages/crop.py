@@ -78,11 +78,14 @@ def run(job: Job) -> None:
 
 def _items(raw: Path, catalog: pd.DataFrame, memo: Memo) -> Iterator[Item]:
     """What `ingest` accepted, byte for byte: the catalog holds the digests."""
-    pictures = pinned_contents(raw, dict(zip(catalog["path"], catalog["digest"], strict=True)), memo)
-    labelled = catalog[catalog["labels"] != ""]
-    labels = pinned_contents(raw, dict(zip(labelled["labels"], labelled["labels_digest"], strict=True)), memo)
-    for row in catalog.itertuples():
-        yield Item(row.id, (pictures[row.path], labels.get(row.labels, b""), row.labels.encode()))
+    pictures = pinned_contents(raw, _columns(catalog, "path", "digest"), memo)
+    labels = pinned_contents(raw, _columns(catalog[catalog["labels"] != ""], "labels", "labels_digest"), memo)
+    for name, path, label in zip(*(catalog[column].tolist() for column in ("id", "path", "labels")), strict=True):
+        yield Item(name, (pictures[path], labels.get(label, b""), label.encode()))
+
+
+def _columns(table: pd.DataFrame, key: str, value: str) -> dict[str, str]:
+    return dict(zip(table[key].tolist(), table[value].tolist(), strict=True))
 
 
 def make_worker(cut: Cut, weights: Path | None, trusted: str = "") -> Worker:

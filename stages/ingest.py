@@ -21,7 +21,6 @@ from pipeline.sources import Entry, Options, RawSource, read
 from pipeline.sources.contents import find_contents
 from pipeline.sources.label_maps import decode_labels
 from pipeline.sources.pictures import check_picture
-from stages import clips
 from stages.artifacts import artifact, frames_folder, pictures_folder, write_keypoints, write_table
 
 log = logging.getLogger(__name__)
@@ -88,6 +87,8 @@ def _cut_frames(job: Job, found: RawSource) -> RawSource:
     partial = frames.with_name(f"{frames.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     if job.domain.ingest.source == "video":
+        from stages import clips  # its tracker's library takes half a second to load
+
         found = clips.cut(job, found, partial)
     else:  # DVC warns of a folder with nothing in it
         write_shards(partial, {}, shards=1, suffix=".png")

@@ -68,7 +68,7 @@ class Sources:
     def check(self, name: str) -> bytes:
         """16 bytes that stand for all that the row depends on."""
         original, mirrored = original_of(name, self.images)
-        planes = (reader.contents[original].digest for reader in (self.images, self.parsing, self.edges))
+        planes = (reader.digest(original) for reader in (self.images, self.parsing, self.edges))
         return digest([self.fingerprint, *planes, self.joints_of(name).tobytes(), *([b"mirrored"] if mirrored else [])])
 
     def joints_of(self, name: str) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from pipeline.people.labels import BACKGROUND, LabelMap
 from pipeline.people.pairs import missing_torso
@@ -32,6 +31,8 @@ def hash_picture(picture: NDArray[np.uint8]) -> int:
 
 def second_share(labels: LabelMap) -> float:
     """The size of the second largest connected piece of the person's pixels, as a share 0..1 of the largest."""
+    from scipy import ndimage  # a third of a second to load, for what few runs ask
+
     pieces, count = ndimage.label(labels != BACKGROUND)
     sizes = np.sort(np.bincount(pieces.ravel(), minlength=3)[1:])
     return float(sizes[-2] / sizes[-1]) if count > 1 else 0.0

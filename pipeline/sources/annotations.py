@@ -88,9 +88,8 @@ def _numbers(text: str, column: str) -> list[float]:
 def checked_numbers(values: Sequence[Any], column: str) -> list[float]:
     """The values as they are; ValueError names one that is no pixel coordinate."""
     for value in values:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # A coordinate beyond a million pixels is a slip of the pen, and would not survive float32.
-        if not is_number or not abs(value) <= 1e6:
+        # A coordinate beyond a million pixels is a slip of the pen, and would not survive float32; bool is no number.
+        if type(value) not in (int, float) or not abs(value) <= 1e6:
             raise ValueError(f"{column} holds {value!r}, which is not a pixel coordinate")
     return list(values)
 

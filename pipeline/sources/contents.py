@@ -14,36 +14,43 @@ from pipeline.sources.pictures import check_path
 def find_contents(raw: Path, paths: Iterable[str], memo: Memo) -> dict[str, Content | BadItem]:
     """The content of every path below `raw`, or why there is none; what `memo` knows by size and time is not read."""
     archived, loose, found = {}, {}, {}
+    home = _home(raw)
     for path in paths:
         try:
             check_path(path)
         except BadItem as bad:
             found[path] = bad
             continue
-        archive, member = place_of(raw / path)
+        place, member = place_of(home + path)
         if member:
-            archived[path] = archive, member
+            archived[path] = Path(place), member
         else:
-            loose[path] = archive
+            loose[path] = place
     return found | _find_archived(archived, memo) | _find_loose(loose, memo)
 
 
 def pinned_contents(raw: Path, digests: Mapping[str, str], memo: Memo) -> dict[str, Content]:
     """The contents of paths whose digests are known; reading one that has changed since is a UserError."""
     contents = {}
-    listings: dict[Path, dict[str, Member]] = {}
+    listings: dict[str, dict[str, Member]] = {}
+    home = _home(raw)
     for path, check in digests.items():
-        place, name = place_of(raw / path)
+        place, name = place_of(home + path)
         if not name:
             contents[path] = Content.in_file(place, bytes.fromhex(check))
             continue
         if place not in listings:
-            listings[place] = {member.name: member for member in list_members(place, memo)}
+            listings[place] = {member.name: member for member in list_members(Path(place), memo)}
         member = listings[place].get(name)
         if member is None or member.digest != check:
             raise UserError(f"{place}/{name} changed since it was read: run `dvc repro` again")
-        contents[path] = member.content(place)
+        contents[path] = member.content(Path(place))
     return contents
+
+
+def _home(raw: Path) -> str:
+    """What stands before a path below `raw`: joining 100,000 paths as objects takes a second, as text nothing."""
+    return os.path.join(raw, "")  # noqa: PTH118
 
 
 def _find_archived(places: Mapping[str, tuple[Path, str]], memo: Memo) -> dict[str, Content | BadItem]:
@@ -59,7 +66,7 @@ def _find_archived(places: Mapping[str, tuple[Path, str]], memo: Memo) -> dict[s
     }
 
 
-def _find_loose(places: Mapping[str, Path], memo: Memo) -> dict[str, Content | BadItem]:
+def _find_loose(places: Mapping[str, str], memo: Memo) -> dict[str, Content | BadItem]:
     known = memo.identities(list(places.values()))
     found: dict[str, Content | BadItem] = {}
     fresh = {}
@@ -67,7 +74,7 @@ def _find_loose(places: Mapping[str, Path], memo: Memo) -> dict[str, Content | B
         check = known.get(place)
         if check is None:
             try:
-                check = fresh[place] = digest([place.read_bytes()])
+                check = fresh[place] = digest([Path(place).read_bytes()])
             except OSError as error:
                 found[path] = BadItem(f"{path} cannot be read: {os.strerror(error.errno or 0)}")
                 continue

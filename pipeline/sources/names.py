@@ -84,6 +84,8 @@ def is_distractor(stem: str) -> bool:
 
 
 def _deepfashion(stem: str) -> re.Match[str] | None:
+    if "MEN" not in stem:
+        return None
     return _DEEPFASHION.match(posixpath.basename(stem)) or _DEEPFASHION_TREE.search(stem)
 
 

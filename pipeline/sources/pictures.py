@@ -29,7 +29,8 @@ def check_path(path: str) -> None:
 def load_picture(raw: Path, path: str) -> bytes:
     """The bytes of `raw/path`, a file or a member of an archive, `images/03.tar/p03_2.png`; BadItem says why not."""
     check_path(path)
-    archive, name = place_of(raw / path)
+    place, name = place_of(raw / path)
+    archive = Path(place)
     try:
         if not name:
             return archive.read_bytes()

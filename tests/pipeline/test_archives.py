@@ -119,15 +119,15 @@ def test_a_member_that_does_not_unpack_to_its_size_is_bad(tmp_path, memo):
 def test_the_place_of_a_path(tmp_path):
     archive = write_tar(tmp_path / "x.tar")
     (tmp_path / "plain.zip").mkdir()
-    assert place_of(archive / "a/one.png") == (archive, "a/one.png")
-    assert place_of(tmp_path / "b.png") == (tmp_path / "b.png", "")
-    assert place_of(tmp_path / "plain.zip" / "c.png") == (tmp_path / "plain.zip" / "c.png", "")
+    assert place_of(archive / "a/one.png") == (str(archive), "a/one.png")
+    assert place_of(tmp_path / "b.png") == (str(tmp_path / "b.png"), "")
+    assert place_of(tmp_path / "plain.zip" / "c.png") == (str(tmp_path / "plain.zip" / "c.png"), "")
 
 
 def test_content_that_changed_is_an_error(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"one")
-    content = Content.in_file(path, digest([b"one"]))
+    content = Content.in_file(str(path), digest([b"one"]))
     assert content.read() == b"one"
     path.write_bytes(b"two")
     with pytest.raises(UserError, match="changed while the project ran"):

@@ -1,6 +1,7 @@
 """Many files in few: round trip, stability of shards, same bytes for the same members."""
 
 import hashlib
+import shutil
 import tarfile
 import tempfile
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.archives import hash_file
+from pipeline.memo import Memo
 from pipeline.shards import ShardReader, read_members, shard_of, write_shards
 
 letters = st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="/\\.")
@@ -71,3 +74,19 @@ def test_an_absent_item_is_a_key_error(tmp_path):
     assert len(reader) == 0
     with pytest.raises(KeyError):
         reader["a"]
+
+
+def test_a_copied_shard_is_known_by_its_bytes(tmp_path):
+    """DVC puts a copy in the place of what a stage wrote: size alone stays, its members need not be read again."""
+    memo, folder = Memo(tmp_path / "memo"), tmp_path / "shards"
+    write_shards(folder, {"a": b"one", "b": b"two"}, shards=1, suffix=".png", memo=memo)
+    shutil.copy(folder / "00.tar", tmp_path / "copy")
+    (tmp_path / "copy").replace(folder / "00.tar")
+    assert memo.identities([folder / "00.tar"]) == {}
+    assert memo.listing(hash_file(folder / "00.tar"))
+    found = ShardReader(folder, memo)
+    assert {name: content.read() for name, content in found.contents.items()} == {"a": b"one", "b": b"two"}
+    assert found.digest("a") == found.contents["a"].digest
+    # Taken from the memo, in another folder, it is known at once.
+    write_shards(tmp_path / "again", {"a": b"one", "b": b"two"}, shards=1, suffix=".png", memo=memo)
+    assert memo.identities([tmp_path / "again/00.tar"]) == {tmp_path / "again/00.tar": hash_file(folder / "00.tar")}
