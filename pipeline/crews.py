@@ -5,7 +5,6 @@ A worker that is lost (killed, out of memory, its machine gone) is replaced and 
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pipeline.errors import UserError
+from pipeline.processes import die_with_parent, set_up
 
 if TYPE_CHECKING:
     from pipeline.engine import Engine, Item, Result, Worker
@@ -141,6 +141,7 @@ _worker: Worker | None = None
 def _start_worker(make_worker: Callable[[], Worker], parent: int) -> None:
     global _make_worker
     die_with_parent(parent)
+    set_up()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _make_worker = make_worker
 
@@ -262,13 +263,3 @@ def _connect(engine: Engine) -> Any:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"engine.address: no Ray cluster answers at {engine.address!r}: {error}") from error
     return ray
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process with its parent, so that a killed run leaves no child that writes (Linux)."""
-    try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (OSError, AttributeError):
-        return
-    if os.getppid() != parent:
-        os._exit(1)

@@ -6,7 +6,6 @@ to the git-ignored `runs.jsonl`. A mistake of the user's ends in one message and
 
 import argparse
 import fcntl
-import gc
 import importlib
 import json
 import logging
@@ -25,19 +24,15 @@ from tqdm import tqdm
 
 from pipeline import params as params_module
 from pipeline.content import digest
-from pipeline.crews import die_with_parent
 from pipeline.engine import Engine, Item, Results, Worker, map_items
 from pipeline.errors import UserError
 from pipeline.faults import storage_trouble
 from pipeline.imports import code_of
 from pipeline.memo import Memo
 from pipeline.params import Domain, Params
+from pipeline.processes import die_with_parent, set_up
 
 T = TypeVar("T")
-
-# Tables of 50,000 pictures are millions of objects that stay: looking through them all for cycles takes a quarter of a
-# stage's time when it is done as often as Python does of itself.
-_NEW_OBJECTS = 200_000
 
 
 def cache_folder() -> Path:
@@ -144,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     if "DVC_STAGE" in os.environ:
         _end_with_dvc()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    gc.set_threshold(_NEW_OBJECTS)
+    set_up()
     try:
         run(stage, item)
     except UserError as error:
