@@ -136,14 +136,23 @@ def test_two_processes_of_every_system(name, train_pairs, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dpig", "scagan"])
 def test_running_means_are_of_all_processes(name, train_pairs, tmp_path):
-    """Each process has seen its half; what is kept is as near to the whole as two batches are."""
+    """Each process sees its half; what is kept is nearer to the whole than what either has seen, in each layer.
+
+    Not equal: a batch norm takes out the mean of its half, and the layers behind it see that.
+    """
     changes = {"dpig": {"codes": "standard"}, "scagan": {"prior_transfer": True, "prior_share": 0.9}}[name]
     whole = learn(system(name, quiet=True, **changes), train_pairs, tmp_path / "a").state_dict()
     halves = learn(system(name, quiet=True, **changes), train_pairs, tmp_path / "b", devices=2).state_dict()
+    # Half a batch is the first half of the pairs that the whole draws.
+    alone = learn(system(name, quiet=True, **changes), train_pairs, tmp_path / "c", batch=STEPS.batch // 2).state_dict()
     means = [key for key in whole if key.endswith(("running_mean", "standard.mean"))]
     assert means
-    for key in means:
-        torch.testing.assert_close(halves[key], whole[key], rtol=0.05, atol=0.05 * float(whole[key].abs().max()))
+    off, off_alone = (
+        [float((found[key] - whole[key]).norm() / whole[key].norm()) for key in means] for found in (halves, alone)
+    )
+    for key, both, one in zip(means, off, off_alone, strict=True):
+        assert both < one, f"{key}: {both:.3f}, of one half {one:.3f}"
+    assert sum(off) < 0.6 * sum(off_alone)
 
 
 @pytest.mark.slow
@@ -160,7 +169,7 @@ def test_killed_processes_go_on_to_the_same_weights(train_pairs, tmp_path):
 def test_an_error_of_the_processes_is_told_once(train_pairs, tmp_path):
     method = system("adgan", quiet=True)
     nn.init.constant_(method.generator.fc.fc.weight, float("nan"))
-    with pytest.raises(UserError, match=r"^adgan diverged: l1 is nan after 1 steps") as caught:
+    with pytest.raises(UserError, match=r"^adgan diverged: train/l1 is nan after 1 steps") as caught:
         learn(method, train_pairs, tmp_path, devices=2)
     assert "Traceback" not in str(caught.value)
 
