@@ -443,7 +443,8 @@ class Dpig(Method):
         """
         with torch.no_grad():
             codes = self._codes(batch)
-        limit, terms = _CLIP if self.settings.sampling == "mappings" else _CLIP / self.settings.width, {}
+        limit = _CLIP if self.settings.sampling == "mappings" else _CLIP / self.settings.width
+        terms = {}
         for factor, mapping in self.mappings.items():
             assert isinstance(mapping, Mapping)
             critic, like = self.code_critics[factor], mapping.real(codes[factor], is_first=at.step == 0)
