@@ -2,7 +2,9 @@
 
     python -m benchmarks.sampled_poses [--checkpoint FILE] [--pack data/pack/source.h5] [--count 500] [--seed 0]
 
-A pose counts where its limbs are as long as those of the training's poses are (`models.sampling.is_body`).
+A pose counts where its limbs are as long as those of the training's poses are (`models.sampling.is_body`). Poses that
+are all much the same pass easily: look at how far two of them are apart, too. The Gaussian has the mean and the
+covariance of the codes of the training's poses; what stage II learns should do better.
 """
 
 import argparse
@@ -26,6 +28,21 @@ def poses_of(pack: Pack, *splits: str) -> Tensor:
     return torch.from_numpy(pack.keypoints[rows])
 
 
+def apart_px(joints_BJ3: Tensor) -> float:
+    """How far the joints of one pose are from those of another, at the mean over many pairs drawn at random."""
+    one, other = joints_BJ3[torch.randint(len(joints_BJ3), (2, 4000), generator=torch.Generator().manual_seed(1))]
+    both = is_present(one) & is_present(other)
+    return float((one - other)[..., :2].norm(dim=2)[both].mean())
+
+
+def gaussian(code_BN: Tensor, count: int, seed: int) -> Tensor:
+    """(count, N) drawn from the Gaussian with the mean and the covariance of the codes."""
+    dice = torch.Generator().manual_seed(seed)
+    values, axes = torch.linalg.eigh(torch.cov(code_BN.T))
+    noise = torch.randn(count, code_BN.shape[1], generator=dice)
+    return code_BN.mean(0) + noise * values.clamp_min(0).sqrt() @ axes.T
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,17 +55,25 @@ def main() -> None:
     assert isinstance(method, Dpig)
     size = pack.size[::-1]
     known, unseen = poses_of(pack, "train"), poses_of(pack, "val", "test")
-    codes = method.pose_encoder(pose_vector(unseen, size).flatten(1))[:, :POSE_NUMBERS]
-    again = pose_joints(method.pose_decoder(codes), size)
-    drawn = pose_joints(method.pose_decoder(sampled(method, [POSE], args.count, seed=args.seed)[POSE]), size)
+    known_codes, codes = (
+        method.pose_encoder(pose_vector(poses, size).flatten(1))[:, :POSE_NUMBERS] for poses in (known, unseen)
+    )
+    by_chance = gaussian(known_codes, args.count, args.seed)
+    drawn_codes = sampled(method, [POSE], args.count, seed=args.seed)[POSE]
+    again, blind, drawn = (pose_joints(method.pose_decoder(code), size) for code in (codes, by_chance, drawn_codes))
     both = is_present(again) & is_present(unseen)
     away_px = (again - unseen)[..., :2].norm(dim=2)[both].mean()
-    rows = {"held-out poses": unseen, "the same through the code": again, "drawn at random": drawn}
+    rows = {
+        "held-out poses": unseen,
+        "the same through the code": again,
+        "drawn from a Gaussian": blind,
+        "drawn at random": drawn,
+    }
     print_table(
-        ["poses", "count", "could be a body's", "joints shown"],
+        ["poses", "count", "could be a body's", "joints shown", "px apart"],
         [
             [name, str(len(poses)), f"{float(is_body(poses, known).float().mean()):.1%}",
-             f"{float(is_present(poses).sum(1).float().mean()):.1f}"]
+             f"{float(is_present(poses).sum(1).float().mean()):.1f}", f"{apart_px(poses):.1f}"]
             for name, poses in rows.items()
         ],
     )  # fmt: skip

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from models.blocks import BottleneckUNet, ResidualPair, SameConv, fitted, scaled
 from models.data import Batch, pose_maps, scaled_size
 from models.discriminators import DcganDiscriminator, clip_weights
+from models.dpig_codes import NOISE, CodeCritic, Mapping, ResidualMlp, WhitenedMapping
 from models.losses import foreground_l1, log_likelihood, wasserstein
 from models.method import Method, Moment, Phase, Update, enlarged
 from models.regions import crops, limb_mask, pose_joints, pose_vector, random_twists, region_boxes, region_places
@@ -26,14 +27,13 @@ from pipeline.people.regions import DEEPFASHION, MARKET, SEVEN, WHOLE, table
 from pipeline.people.skeleton import JOINTS
 
 FOREGROUND, BACKGROUND, POSE = "foreground", "background", "pose"
-NOISE = 0.2  # deviation of what the mappings are fed, in training and in sampling
 POSE_NUMBERS = 32
 
 _LEVELS = 5  # of the decoder and of the background's encoder
 _BOTTLENECK = 64
 _REGION_NUMBERS, _BACKGROUND_NUMBERS = 32, 128
 _HIDDEN = {FOREGROUND: 512, BACKGROUND: 256, POSE: 512}  # of the mapping of each factor
-_CRITIC_STEPS, _CLIP = 5, 0.01
+_CLIP = 0.01  # of the weights of the codes' critics
 _MASK_PX_AT_128 = 6.0
 
 
@@ -57,7 +57,7 @@ class DpigSettings:
     codes: str = setting("raw", choices=("raw", "standard"))  # standard: mean 0 and deviation 1; never with the VAE
     placed: str = setting("everywhere", choices=("everywhere", "limbs"))  # where the decoder is told a region's code
     radius_px: float = setting(4.0, low=0.5, high=50)  # of the discs that show the joints, in the pack's pictures
-    sampling: str = setting("mappings", choices=("mappings", "vae"))  # how codes are drawn at random
+    sampling: str = setting("mappings", choices=("mappings", "whitened", "vae"))  # how codes are drawn at random
     first_weights: str = setting("original", choices=("original", "kaiming"))
     learning_rate: float = setting(2e-5, low=0, high=1)
     mapping_rate: float = setting(2e-5, low=0, high=1)
@@ -290,35 +290,6 @@ class Critic(DcganDiscriminator):
         return self.score(fitted(x_BCHW, (rows, columns)).reshape(-1, self.score.in_features))[:, 0]
 
 
-class ResidualMlp(nn.Module):
-    """Numbers -> numbers: a linear layer in, four residual blocks of two linear layers, a linear layer out."""
-
-    def __init__(self, inputs: int, hidden: int, outputs: int, *, is_entry_linear: bool = False) -> None:
-        super().__init__()
-        self.entry, self.exit = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
-        self.blocks = nn.ModuleList(
-            nn.ModuleList([nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)]) for _ in range(4)
-        )
-        self.is_entry_linear = is_entry_linear
-
-    def forward(self, x_BN: Tensor) -> Tensor:
-        """(B, outputs)."""
-        x_BN = self.entry(x_BN)
-        x_BN = x_BN if self.is_entry_linear else F.leaky_relu(x_BN, 0.2)
-        for first, second in self.blocks:
-            x_BN = x_BN + F.leaky_relu(second(F.leaky_relu(first(x_BN), 0.2)), 0.2)
-        return self.exit(x_BN)
-
-
-class CodeCritic(nn.Sequential):
-    """Codes -> (B, 1) raw verdicts: four linear layers with LeakyReLU and one without."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        widths = [inputs, *([hidden] * 4)]
-        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
-        super().__init__(*layers, nn.Linear(hidden, 1))
-
-
 class PoseDecoder(ResidualMlp):
     """Pose code -> (B, 18, 3): row and column in [-1, 1], and 0 or 1 for visible, the gradient passed straight on."""
 
@@ -370,13 +341,17 @@ class Dpig(Method):
         self.pose_decoder = PoseDecoder(hidden)
         self.mappings, self.code_critics = nn.ModuleDict(), nn.ModuleDict()
         if not is_vae:
+            kind = WhitenedMapping if settings.sampling == "whitened" else Mapping
             for factor, numbers in settings.numbers.items():
-                self.mappings[factor] = ResidualMlp(numbers, scaled(_HIDDEN[factor], width), numbers)
+                self.mappings[factor] = kind(numbers, scaled(_HIDDEN[factor], width))
                 self.code_critics[factor] = CodeCritic(numbers, hidden)
         for network in (self.pose_encoder, self.pose_decoder, self.mappings, self.code_critics):
             _initialise(network, "original")
         for network in (self.encoder, self.decoder):
             _initialise(network, settings.first_weights)
+        for mapping in self.mappings.values():
+            if isinstance(mapping, WhitenedMapping):
+                mapping.begin_with_gaussian()
         if is_vae:
             self._begin_with_little_noise()
         self.register_buffer("table", torch.from_numpy(table(_regions(settings))), persistent=False)
@@ -462,21 +437,24 @@ class Dpig(Method):
         return terms
 
     def _learn_mappings(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
-        """Each factor's WGAN: a step of its critic, clipped; with every fifth also one of its mapping."""
+        """Each factor's WGAN: a step of its critic, clipped; with every fifth also one of its mapping.
+
+        `whitened`: with every one. Where a narrow critic has fewer weights, each may be as much larger.
+        """
         with torch.no_grad():
             codes = self._codes(batch)
+        limit = _CLIP if self.settings.sampling == "mappings" else _CLIP / self.settings.width
         terms = {}
         for factor, mapping in self.mappings.items():
-            critic, like = self.code_critics[factor], codes[factor]
-            fake = mapping(torch.randn_like(like) * NOISE)
-            on_real, on_fake = critic(like), critic(fake.detach())
+            assert isinstance(mapping, Mapping)
+            critic, like = self.code_critics[factor], mapping.real(codes[factor], is_first=at.step == 0)
+            on_real, on_fake = critic(like), critic(mapping.fake(like).detach())
             terms[f"critic_{factor}"] = wasserstein(on_real, is_real=True) + wasserstein(on_fake, is_real=False)
             if self.learning_parameters(critic):
                 update(f"critic_{factor}", terms[f"critic_{factor}"])
-                clip_weights(critic, _CLIP)
-            if at.step % _CRITIC_STEPS == _CRITIC_STEPS - 1 and self.learning_parameters(mapping):
-                fake = mapping(torch.randn_like(like) * NOISE)
-                terms[f"mapping_{factor}"] = wasserstein(critic(fake), is_real=True)
+                clip_weights(critic, limit)
+            if (at.step + 1) % mapping.critic_steps == 0 and self.learning_parameters(mapping):
+                terms[f"mapping_{factor}"] = wasserstein(critic(mapping.fake(like)), is_real=True)
                 update(f"mapping_{factor}", terms[f"mapping_{factor}"])
         return terms
 

@@ -14,15 +14,14 @@ from models.dpig import (
     FOREGROUND,
     POSE,
     AppearanceEncoder,
-    CodeCritic,
     Critic,
     Decoder,
     DpigSettings,
     PoseDecoder,
-    ResidualMlp,
     pose_joints,
     pose_vector,
 )
+from models.dpig_codes import CodeCritic, ResidualMlp, WhitenedMapping
 from models.method import Method, Moment, build
 from models.settings import SettingsError, read_settings
 from tests.models.contract import MethodContract, Updates
@@ -53,7 +52,12 @@ class TestDpigWithPlaces(MethodContract):
 @pytest.mark.slow
 class TestDpigOfDeepFashion(MethodContract):
     name = "dpig"
-    tiny: ClassVar = TestDpig.tiny | {"layout": "deepfashion", "mask": "limbs", "compat": "original"}
+    tiny: ClassVar = TestDpig.tiny | {
+        "layout": "deepfashion",
+        "mask": "limbs",
+        "compat": "original",
+        "sampling": "mappings",
+    }
     by_heart: ClassVar = TestDpig.by_heart
     distance = TestDpig.distance
 
@@ -338,6 +342,43 @@ def test_a_mapping_takes_every_fifth_step_and_its_critic_stays_clipped(batch):
     both = [name for factor in (FOREGROUND, BACKGROUND, POSE) for name in (f"critic_{factor}", f"mapping_{factor}")]
     assert orders[4] == orders[9] == both
     assert all(torch.equal(value, method.state_dict()[key]) for key, value in frozen.items())
+
+
+def test_whitened_mappings_step_with_their_critics_whose_weights_may_be_larger_the_narrower_they_are(batch):
+    method = build("dpig", TINY | {"sampling": "whitened", "mapping_rate": 0.5})
+    order = [name for factor in (FOREGROUND, BACKGROUND, POSE) for name in (f"critic_{factor}", f"mapping_{factor}")]
+    assert [_step(method, batch, "mappings", step)[1] for step in range(2)] == [order] * 2
+    assert float(max(value.abs().max() for value in method.code_critics.parameters())) == pytest.approx(0.01 / 0.05)
+
+
+def _correlated_codes() -> torch.Tensor:
+    torch.manual_seed(0)
+    mixed = torch.randn(300, 3) @ torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.1, 0.3], [0.0, 0.0, 0.02]])
+    return mixed + torch.tensor([5.0, -1.0, 0.5])
+
+
+def test_a_fresh_whitened_mapping_is_the_gaussian_of_the_codes_of_its_phase():
+    codes, mapping = _correlated_codes(), WhitenedMapping(3, 8)
+    mapping.begin_with_gaussian()
+    mapping.real(torch.full((4, 3), 900.0), is_first=True)  # of another phase: forgotten
+    for place in range(0, 300, 3):
+        mapping.real(codes[place : place + 3], is_first=place == 0)
+    drawn = mapping(torch.randn(200_000, 3) * 0.2).detach().double().numpy()
+    expected = np.cov(codes.double().numpy().T, bias=True)
+    np.testing.assert_allclose(drawn.mean(0), codes.mean(0), atol=0.02)
+    spare = np.trace(expected) / 3 / 100  # the mean variance, as if in one of the hundred batches
+    np.testing.assert_allclose(np.cov(drawn.T), expected + spare * np.eye(3), atol=0.03)
+
+
+def test_whitened_codes_have_the_length_of_mahalanobis():
+    codes, mapping = _correlated_codes(), WhitenedMapping(3, 8)
+    white = mapping.real(codes, is_first=True).double().numpy()
+    x = codes.double().numpy()
+    covariance = np.cov(x.T, bias=True)
+    covariance += np.trace(covariance) / 3 * np.eye(3)
+    away = x - x.mean(0)
+    np.testing.assert_allclose((white**2).sum(1), (away @ np.linalg.inv(covariance) * away).sum(1), rtol=1e-4)
+    assert (mapping.real(torch.ones(2, 3), is_first=True) == 0).all()
 
 
 def test_critic_of_codes_tells_the_difference_of_its_means(batch):
