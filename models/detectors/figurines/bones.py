@@ -9,7 +9,7 @@ from models.detectors.figurines.solids import Triple
 from pipeline.people import skeleton
 from pipeline.render.bodies import Floats
 from pipeline.render.plan import jittered
-from pipeline.render.poses import CATALOGUE
+from pipeline.render.poses import CATALOGUE, WAVE
 from pipeline.render.posing import Limb, Pose, Vector
 from pipeline.render.vectors import unit
 
@@ -17,7 +17,8 @@ _HANGING = CATALOGUE["stand"].left_arm
 SITTING = Pose(
     "sit", _HANGING, _HANGING, Limb((0.25, -0.25, 1.0), (0.1, -0.35, 1.0)), Limb((0.25, -0.2, 1.0), (0.1, -0.5, 1.0))
 )
-POSES = (*CATALOGUE.values(), SITTING, SITTING)
+CHEERING = replace(CATALOGUE["spread"], name="cheer", left_arm=WAVE, right_arm=WAVE)
+POSES = (*CATALOGUE.values(), SITTING, SITTING, CHEERING)
 LEANING = ("walk_left", "walk_right", "run", "lunge", "reach")
 FACE = [skeleton.NOSE, skeleton.LEFT_EYE, skeleton.RIGHT_EYE, skeleton.LEFT_EAR, skeleton.RIGHT_EAR]
 # Of each side: +1 left, -1 right; where its arm and its leg begin in the order of the joints.
@@ -51,12 +52,24 @@ class Bones:
 
 
 def draw_pose(chance: Random) -> Pose:
-    """A pose of the catalogue or sitting, a little different every time; who walks or runs leans forward."""
+    """A pose of the catalogue, sitting or cheering, a little different every time; who walks or runs leans forward.
+
+    Broad bodies hold their arms away from them: half of the figurines do, by up to 45 degrees more than the catalogue.
+    """
     pose = jittered(POSES[int(chance.integers(len(POSES)))], chance, 0.14)
+    if chance.random() < 0.5:
+        aside = float(chance.uniform(0, 1))
+        pose = replace(pose, left_arm=_aside(pose.left_arm, aside), right_arm=_aside(pose.right_arm, aside))
     if pose.name not in LEANING:
         return pose
     lean = float(chance.uniform(0, 40))
     return replace(pose, hips=(pose.hips[0], lean, pose.hips[2]), head=(pose.head[0], -lean * 0.9, pose.head[2]))
+
+
+def _aside(arm: Limb, share: float) -> Limb:
+    """The arm with its upper part moved outward, and the lower one half as much."""
+    (x, *upper), (u, *lower) = arm.upper, arm.lower
+    return Limb((x + share, upper[0], upper[1]), (u + share / 2, lower[0], lower[1]))
 
 
 def draw_bones(look: Random, pose: Pose) -> Bones:

@@ -70,7 +70,7 @@ def test_joints_of_figurines_that_are_seen_lie_on_them(drawn):
     ]
     assert len(on) > 100
     # What they hold is background, and may be held before a joint.
-    assert np.mean(on) > 0.97
+    assert np.mean(on) > 0.95
 
 
 def test_the_head_of_a_figurine_is_a_third_of_it_and_more(drawn):
