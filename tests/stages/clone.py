@@ -27,6 +27,11 @@ TRAINING = {
 HERE = {"PYTHONHASHSEED": "1", "LC_ALL": "C", "LANG": "C", "TZ": "UTC"}
 
 
+def paths_of(outs):
+    """The paths of a stage's `outs`; one with options of DVC's is a mapping."""
+    return [next(iter(out)) if isinstance(out, dict) else out for out in outs]
+
+
 class Clone(Project):
     """A project under git and DVC, with five people in two poses and six steps of training."""
 
@@ -74,7 +79,7 @@ class Clone(Project):
         """Bytes of every output of `stage`, by path."""
         name, _, item = stage.partition("@")
         body = YAML(typ="safe").load((self.folder / "dvc.yaml").read_text())["stages"][name]["do"]
-        paths = [path.replace("${key}", item).replace("${item}", item) for path in body["outs"]]
+        paths = [path.replace("${key}", item).replace("${item}", item) for path in paths_of(body["outs"])]
         return {name: data for path in paths for name, data in self.files(path.removeprefix("data/")).items()}
 
     def forget(self, stage):

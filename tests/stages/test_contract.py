@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from pipeline.imports import ROOT
 from pipeline.params import load
 from pipeline.run import Job
+from tests.stages.clone import paths_of
 from tests.stages.conftest import DATA_STAGES
 
 OUTS = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.parametrize("stage", DATA_STAGES)
 
 
 def outs(stage, domain="source"):
-    return [path.replace("${key}", domain).removeprefix("data/") for path in OUTS[stage]["do"]["outs"]]
+    return [path.replace("${key}", domain).removeprefix("data/") for path in paths_of(OUTS[stage]["do"]["outs"])]
 
 
 def result(project, stage):
