@@ -17,8 +17,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 def set_up() -> None:
     """Look for cycles seldom, and keep memory that was freed.
 
-    Networks ask for the same large tensors again and again; pages that come fresh from the system are cleared first, a
-    twelfth of a training step on the CPU.
+    Networks ask for the same large tensors again and again; pages that come fresh from the system are cleared first.
     """
     gc.set_threshold(_NEW_OBJECTS)
     with suppress(OSError, AttributeError):  # another C library than glibc

@@ -150,6 +150,9 @@ def test_running_means_are_of_all_processes(name, train_pairs, tmp_path):
     off, off_alone = (
         [float((found[key] - whole[key]).norm() / whole[key].norm()) for key in means] for found in (halves, alone)
     )
+    if name == "dpig":  # one running mean, with no layer before it
+        for key in means:
+            torch.testing.assert_close(halves[key], whole[key], rtol=0.05, atol=0.05 * float(whole[key].abs().max()))
     for key, both, one in zip(means, off, off_alone, strict=True):
         assert both < one, f"{key}: {both:.3f}, of one half {one:.3f}"
     assert sum(off) < 0.6 * sum(off_alone)
