@@ -28,6 +28,13 @@ _SQLITE = {
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
     sqlite3.SQLITE_IOERR: errno.EIO,
 }
+_DAMAGED = "is damaged: delete the folder .cache/memo (results do not depend on it)"
+# What the store of finished work may answer besides.
+_STORE = {
+    sqlite3.SQLITE_BUSY: "is held by another process: end that one",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
 # How pyarrow and HDF5 name the file in the text of their errors.
 _NAMED = re.compile(r"(?:file|name =) '([^']+)'")
 
@@ -38,6 +45,8 @@ def storage_trouble(error: BaseException, places: Sequence[Path]) -> str | None:
     `places` are the folders that the work writes to: named, with the space left on them, where the error names no file.
     """
     for cause in _chain(error):
+        if state := _STORE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF):
+            return f"the store of finished work {state}, and run again ({cause})"
         number = _number(cause)
         if number in _REMEDIES:
             where = getattr(cause, "filename", None) or _named(cause) or _roomy(places)

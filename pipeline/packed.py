@@ -152,7 +152,7 @@ def _describe(file: h5py.File, *, size: tuple[int, int], sigma_px: float, source
 
 
 def _check(file: h5py.File) -> None:
-    """ValueError or KeyError where a part is missing or does not belong to the others; nothing is read of them."""
+    """ValueError or KeyError where a part is missing, of another kind or no part of the others; nothing is read."""
     count, width, height = len(file["names"]), int(file.attrs["width"]), int(file.attrs["height"])
     planes = {name: (count, height, width) for name in ("parsing", "mask", "edges")}
     shapes: dict[str, tuple[int, ...]] = {"persons": (count,), "images": (count, height, width, 3), **planes}
@@ -162,6 +162,14 @@ def _check(file: h5py.File) -> None:
     for name, shape in shapes.items():
         if file[name].shape != shape:
             raise ValueError(f"{name} has shape {file[name].shape} instead of {shape}")
+    for name in shapes.keys() - {"persons", "keypoints"}:
+        plane = file[name]
+        if plane.dtype != np.uint8 or plane.chunks != (1, *plane.shape[1:]):
+            raise ValueError(f"{name} are {plane.dtype} in chunks of {plane.chunks}, not uint8, one picture in each")
+    for split in SPLITS:
+        rows = file[f"pairs/{split}"]
+        if rows.dtype.kind not in "iu" or rows.shape[1:] != (2,):
+            raise ValueError(f"pairs/{split} are {rows.dtype} of shape {rows.shape}, not two rows for each pair")
 
 
 class Pack:
@@ -185,6 +193,8 @@ class Pack:
                 self.persons: list[str] = list(file["persons"].asstr()[:])
                 self.keypoints: NDArray[np.float32] = file["keypoints"][:]
                 self._pairs = {split: file[f"pairs/{split}"][:] for split in SPLITS}
+            if self.keypoints.dtype != np.float32 or not np.isfinite(self.keypoints).all():
+                raise ValueError("keypoints are not finite numbers of float32")
             if any(((rows < 0) | (rows >= len(self))).any() for rows in self._pairs.values()):
                 raise ValueError("pairs name rows that are not there")
         except UserError:
@@ -211,7 +221,10 @@ class Pack:
 
     def parsing(self, row: int) -> Bytes:
         """(H, W) labels 0..7."""
-        return self._read("parsing", row)
+        found = self._read("parsing", row)
+        if found.max(initial=0) >= len(LABELS):
+            raise self._damaged("parsing", row, f"label {found.max()} is none of 0..{len(LABELS) - 1}")
+        return found
 
     def mask(self, row: int) -> Bytes:
         """(H, W) body mask, 0 or 1."""
@@ -228,10 +241,14 @@ class Pack:
     def _read(self, name: str, row: int) -> Bytes:
         try:
             return self._planes()[name].read(row)
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: {name} of row {row} is damaged ({error}); run `dvc repro pack@{self.path.stem}`"
-            ) from error
+        # Of a chunk that was never written HDF5 gives a size that does not fit.
+        except (OSError, ValueError) as error:
+            raise self._damaged(name, row, error) from error
+
+    def _damaged(self, name: str, row: int, reason: object) -> UserError:
+        return UserError(
+            f"{self.path}: {name} of row {row} is damaged ({reason}); run `dvc repro pack@{self.path.stem}`"
+        )
 
     def _planes(self) -> dict[str, "_Plane"]:
         """The open planes: finding one by its name takes longer than reading a picture from it."""

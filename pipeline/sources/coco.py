@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,10 @@ def read_coco(table: Table, name: str) -> tuple[list[Row], list[tuple[str, str]]
     data = _load(table, name)
     orders = {
         row.get("id"): [str(key).lower().replace(" ", "_") for key in row["keypoints"]]
-        for row in data.get("categories") or ()
-        if isinstance(row, dict) and isinstance(row.get("keypoints"), list)
+        for row in _rows_with_id(data.get("categories"))
+        if isinstance(row.get("keypoints"), list)
     }
-    images = {row["id"]: row for row in data["images"] if isinstance(row, dict) and {"id", "file_name"} <= row.keys()}
+    images = {row["id"]: row for row in _rows_with_id(data["images"]) if {"id", "file_name"} <= row.keys()}
     people: dict[Any, list[tuple[str, Joints]]] = defaultdict(list)
     set_aside = []
     for number, row in enumerate(data["annotations"]):
@@ -57,13 +58,19 @@ def _load(table: Table, name: str) -> dict[str, Any]:
     with table.open(encoding="utf-8-sig", errors="replace") as file:
         try:
             data: Any = json.load(file)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
             raise UserError(f"{name} is no JSON ({error}): mend or remove it") from None
     for key in _LISTS:
         if not isinstance(data, dict) or not isinstance(data.get(key), list):
             raise UserError(f"{name} has no list '{key}', as key points in COCO's form have: mend or remove it")
     found: dict[str, Any] = data
     return found
+
+
+def _rows_with_id(rows: Any) -> list[dict[str, Any]]:
+    """The rows that can be looked up by their `id`, which no list and no mapping can."""
+    rows = rows if isinstance(rows, list) else []
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), Hashable)]
 
 
 def _name_of(row: Any, images: dict[Any, dict[str, Any]]) -> str:
@@ -82,7 +89,10 @@ def _person(row: Any, orders: dict[Any, list[str]], images: dict[Any, dict[str, 
     image = row.get("image_id") if isinstance(row, dict) else None
     if not isinstance(image, int | str) or image not in images:
         raise ValueError(f"'image_id' is none of the images: {image!r}")
-    order = orders.get(row.get("category_id"), list(COCO17))
+    category = row.get("category_id")
+    if not isinstance(category, Hashable):
+        raise ValueError(f"'category_id' is none of the categories: {category!r:.60}")
+    order = orders.get(category, list(COCO17))
     values = row.get("keypoints")
     if not isinstance(values, list) or len(values) != 3 * len(order):
         found = f"{len(values)} values" if isinstance(values, list) else repr(values)[:60]

@@ -8,7 +8,7 @@ from pipeline.archives import Member, list_members, place_of
 from pipeline.content import Content, digest
 from pipeline.errors import BadItem, UserError
 from pipeline.memo import Memo
-from pipeline.sources.pictures import check_path
+from pipeline.sources.pictures import check_path, read_file
 
 
 def find_contents(raw: Path, paths: Iterable[str], memo: Memo) -> dict[str, Content | BadItem]:
@@ -74,9 +74,9 @@ def _find_loose(places: Mapping[str, str], memo: Memo) -> dict[str, Content | Ba
         check = known.get(place)
         if check is None:
             try:
-                check = fresh[place] = digest([Path(place).read_bytes()])
-            except OSError as error:
-                found[path] = BadItem(f"{path} cannot be read: {os.strerror(error.errno or 0)}")
+                check = fresh[place] = digest([read_file(place, path)])
+            except BadItem as bad:
+                found[path] = bad
                 continue
         found[path] = Content.in_file(place, check)
     memo.remember(fresh)

@@ -23,7 +23,8 @@ _SIDE = re.compile(r"(?<![A-Za-z0-9])([AB])(?![A-Za-z0-9])")
 
 def is_pair_list(header: str) -> bool:
     """Whether a CSV's first line means to be one of pairs."""
-    return any(column in [cell.strip().lower() for cell in re.split("[,;\t]", header)] for column in COLUMNS)
+    cells = [cell.strip(' "').lower() for cell in re.split("[,;\t]", header.strip())]
+    return any(column in cells for column in COLUMNS)
 
 
 def split_in_name(path: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from pipeline.errors import BadItem, UserError
 _TURNED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 
+# A file of more is no picture, and may be larger than memory.
+_MOST_BYTES = 1 << 30
+
 # Pillow knows many more, some of which start other programs; an MPO is a kind of JPEG.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
@@ -26,14 +30,24 @@ def check_path(path: str) -> None:
         raise BadItem(f"the path {path!r} leaves the raw folder")
 
 
+def read_file(place: str | Path, path: str) -> bytes:
+    """The bytes of the file `place`, which messages call `path`; BadItem when it cannot be read or is far too large."""
+    try:
+        if (size := os.stat(place).st_size) > _MOST_BYTES:  # noqa: PTH116 - a path or its text
+            raise BadItem(f"{path} has {size / 1e9:.1f} GB, which no picture has: remove it")
+        return Path(place).read_bytes()
+    except OSError as error:
+        raise BadItem(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def load_picture(raw: Path, path: str) -> bytes:
     """The bytes of `raw/path`, a file or a member of an archive, `images/03.tar/p03_2.png`; BadItem says why not."""
     check_path(path)
     place, name = place_of(raw / path)
+    if not name:
+        return read_file(place, path)
     archive = Path(place)
     try:
-        if not name:
-            return archive.read_bytes()
         state = archive.stat()
         return _members(archive, state.st_mtime_ns, state.st_size)[name].read(archive)
     except KeyError:

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import pkgutil
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from pipeline.errors import UserError
@@ -51,5 +52,13 @@ def main(argv: list[str] | None = None) -> int:
         args.run(args)
     except UserError as error:
         print(f"posewright {args.command}: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        from pipeline.faults import storage_trouble
+
+        message = storage_trouble(error, [Path()])
+        if message is None:
+            raise
+        print(f"posewright {args.command}: {message}", file=sys.stderr)
         return 1
     return 0

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -198,8 +199,9 @@ def read_durations(path: Path) -> list[dict[str, Any]]:
         return []
     last: dict[tuple[str, str], dict[str, Any]] = {}
     for line in path.read_text().splitlines():
-        record = json.loads(line)
-        last[record["stage"], record["item"]] = record
+        with suppress(ValueError):  # a run that was killed while it wrote its line, or on a full disk
+            record = json.loads(line)
+            last[record["stage"], record["item"]] = record
     longest = max((record["seconds"] for record in last.values()), default=0) or 1
     ordered = sorted(last.values(), key=lambda record: record["at"])
     return [record | {"share": record["seconds"] / longest} for record in ordered if record["stage"] != "report"]

@@ -186,6 +186,16 @@ def _with(name, value):
     return change
 
 
+def _chunked(name, kind, shape, at_once=1):
+    """A change that stores a plane of zeros in another way."""
+
+    def change(file):
+        del file[name]
+        file.create_dataset(name, data=np.zeros(shape, kind), chunks=(at_once, *shape[1:]))
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [
@@ -201,6 +211,13 @@ def _with(name, value):
         (_with("persons", np.zeros(3)), "not a readable pack"),
         (_with("persons", ["a"]), "persons has shape (1,) instead of (3,)"),
         (_with("keypoints", np.zeros((3, 17, 3))), "keypoints has shape (3, 17, 3) instead of (3, 18, 3)"),
+        (_with("keypoints", np.full((3, 18, 3), np.nan, np.float32)), "keypoints are not finite numbers"),
+        (_with("keypoints", np.zeros((3, 18, 3))), "keypoints are not finite numbers of float32"),
+        (_with("pairs/val", np.array([(0.0, 1.0)])), "pairs/val are float64"),
+        (_with("pairs/val", np.zeros((2, 3), int)), "pairs/val are int64 of shape (2, 3), not two rows"),
+        (_with("images", np.zeros((3, 32, 22, 3), np.uint8)), "images are uint8 in chunks of None"),
+        (_chunked("images", np.float32, (3, 32, 22, 3)), "images are float32 in chunks of (1, 32, 22, 3), not uint8"),
+        (_chunked("edges", np.uint8, (3, 32, 22), at_once=2), "edges are uint8 in chunks of (2, 32, 22)"),
     ],
 )
 def test_a_foreign_pack_is_an_error_that_names_file_and_remedy(packed, tmp_path, change, part):
@@ -239,3 +256,25 @@ def test_a_damaged_row_of_a_pack_is_named(packed, tmp_path):
     assert pack.parsing(0).shape == pack.parsing(2).shape
     with pytest.raises(UserError, match=r"source\.h5: parsing of row 1 is damaged .*`dvc repro pack@source`"):
         pack.parsing(1)
+
+
+def _without_chunks(file):
+    del file["images"]
+    file.create_dataset("images", (3, 32, 22, 3), np.uint8, chunks=(1, 32, 22, 3))
+
+
+def _with_strange_labels(file):
+    file["parsing"][0] = 99
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(_without_chunks, "images of row 0 is damaged"), (_with_strange_labels, r"label 99 is none of 0\.\.7")],
+)
+def test_what_a_pack_lacks_or_cannot_mean_is_named(packed, tmp_path, change, reason):
+    path = shutil.copy(packed, tmp_path / "source.h5")
+    with h5py.File(path, "a") as file:
+        change(file)
+    pack = Pack(path)
+    with pytest.raises(UserError, match=rf"source\.h5: .*{reason}.*`dvc repro pack@source`"):
+        (pack.image(0), pack.parsing(0))

@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -177,3 +179,14 @@ def test_the_command_answers_without_loading_libraries():
         "sys.exit(bool({'torch', 'numpy', 'pandas', 'h5py', 'PIL'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_full_disk_is_told_without_a_traceback(made, monkeypatch, capsys):
+    monkeypatch.chdir(made)
+
+    def refuse(args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "found.png")
+
+    monkeypatch.setattr(commands.find_commands()["cache"], "run", refuse)
+    assert commands.main(["cache"]) == 1
+    assert "posewright cache: found.png: No space left on device. Free some space there" in capsys.readouterr().err

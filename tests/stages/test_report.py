@@ -275,6 +275,12 @@ def test_only_the_last_run_of_a_stage_counts(job):
     assert records[1]["share"] == 1
 
 
+def test_the_line_of_a_run_that_was_killed_does_not_count(tmp_path):
+    line = '{"stage": "crop", "item": "source", "seconds": 3, "at": 1}'
+    (tmp_path / "runs.jsonl").write_text(f"{line}\n{line[:20]}{line}\n{line[:9]}")
+    assert [record["seconds"] for record in facts.read_durations(tmp_path / "runs.jsonl")] == [3]
+
+
 @pytest.fixture
 def compared(empty):
     """A project in which two methods were evaluated."""

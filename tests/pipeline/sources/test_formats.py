@@ -144,7 +144,29 @@ def test_a_bad_annotation_of_coco_is_set_aside_by_its_number(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("text", ['{"images": [', '{"images": []}', '{"annotations": {}, "images": []}'])
+def test_ids_of_coco_that_cannot_be_looked_up_are_none(tmp_path):
+    good = {"image_id": 1, "keypoints": points(17, 3, score=2)}
+    images = [{"id": 1, "file_name": "a_1.png"}, {"id": [1], "file_name": "b.png"}, {"id": {}, "file_name": "c.png"}]
+    categories = [{"id": [7], "keypoints": ["nose"]}]
+    data = coco([good, good | {"category_id": [7]}], images, categories=categories)
+    rows, set_aside, _ = read_coco(put(tmp_path / "x.json", data), "x.json")
+    assert [row.name for row in rows] == ["a_1.png"]
+    assert [reason.split(";")[0] for _, reason in set_aside] == [
+        "x.json, annotations[1]: 'category_id' is none of the categories: [7]"
+    ]
+    rows, *_ = read_coco(put(tmp_path / "x.json", coco([good], categories=5)), "x.json")
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"images": [',
+        '{"images": []}',
+        '{"annotations": {}, "images": []}',
+        f'{{"images": [], "annotations": [{"9" * 5000}]}}',
+    ],
+)
 def test_a_file_that_means_to_be_coco_and_is_not_stops_the_reading(tmp_path, text):
     picture(tmp_path / "a_1.png")
     put(tmp_path / "broken.json", text)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.sources.names import Names
-from pipeline.sources.pair_lists import is_pair_list, match_pairs, split_in_name
+from pipeline.sources.pair_lists import is_pair_list, match_pairs, read_pairs, split_in_name
 
 NAMES = Names(["a_1", "a_2", "b_1"])
 
@@ -28,6 +28,12 @@ def test_other_columns_do_not_matter(tmp_path):
     pairs, bad = listed(tmp_path, "\ufeffid,To,From\n1,a_2,a_1\n")
     assert pairs == [("a_1", "a_2", None)]
     assert not bad
+
+
+def test_cells_may_be_in_quotation_marks(tmp_path):
+    (tmp_path / "p.csv").write_text('"from","to"\n"a_0","a_1"\n')
+    assert is_pair_list('"from","to"')
+    assert [row[1:] for row in read_pairs(tmp_path / "p.csv", "p.csv")] == [("a_0", "a_1")]
 
 
 def test_an_absent_picture_is_set_aside_with_its_line(tmp_path):

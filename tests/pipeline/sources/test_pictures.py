@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.errors import BadItem
+from pipeline.memo import Memo
+from pipeline.sources.contents import find_contents
 from pipeline.sources.pictures import check_picture, load_picture, size_of
 
 # Four flat quarters: red, green over blue, white.
@@ -185,6 +187,15 @@ def test_nothing_outside_of_raw_is_read(tmp_path, path):
     (tmp_path / "secret").write_bytes(b"secret")
     with pytest.raises(BadItem, match="leaves the raw folder"):
         load_picture(tmp_path / "raw", path)
+
+
+def test_a_file_that_is_larger_than_any_picture_is_not_read(tmp_path):
+    with (tmp_path / "film.jpg").open("wb") as file:
+        file.truncate(1 << 40)  # of which the disk holds nothing
+    with pytest.raises(BadItem, match=r"film\.jpg has 1099\.5 GB, which no picture has"):
+        load_picture(tmp_path, "film.jpg")
+    found = find_contents(tmp_path, ["film.jpg"], Memo(tmp_path / "memo"))
+    assert "which no picture has" in str(found["film.jpg"])
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path):
