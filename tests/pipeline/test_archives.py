@@ -95,6 +95,44 @@ def test_a_cut_off_archive_is_an_error_that_names_it(tmp_path, memo, write, keep
         contents(path, memo)
 
 
+@pytest.mark.parametrize("damage", ["cut between members", "cut in a header", "a damaged header"])
+def test_a_tar_does_not_end_silently_before_its_end(tmp_path, memo, damage):
+    path = write_tar(tmp_path / "x.tar")
+    with tarfile.open(path) as tar:
+        at = tar.getmember("három.png").offset
+    data = bytearray(path.read_bytes())
+    data[at : at + 8] = b"\xff" * 8
+    ends = {"cut between members": at, "cut in a header": at + 99, "a damaged header": len(data)}
+    path.write_bytes(data[: ends[damage]])
+    with pytest.raises(UserError, match=r"x\.tar is no readable archive"):
+        contents(path, memo)
+
+
+def test_links_in_a_tar_are_told(tmp_path, memo):
+    path = write_tar(tmp_path / "x.tar")
+    with tarfile.open(path, "a") as tar:
+        for kind in (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE):
+            info = tarfile.TarInfo(f"link{kind.decode()}.png")
+            info.type, info.linkname = kind, "a/one.png"
+            tar.addfile(info)
+    found = contents(path, memo)
+    for name in ("link1.png", "link2.png", "link3.png"):
+        with pytest.raises(BadItem, match="a link or device in the archive"):
+            found[name].read()
+
+
+@pytest.mark.parametrize(("place", "value"), [(6, b"\xff"), (8, b"\x00\x08"), (42, b"\xff\xff\xff\x7f")])
+def test_a_damaged_directory_of_a_zip_is_an_error_or_a_bad_member(tmp_path, memo, place, value):
+    path = write_zip(tmp_path / "x.zip", {"\xff\xfe.png".encode("latin-1").decode("cp437"): b"x" * 100})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + place : at + place + len(value)] = value
+    data[at + 46 : at + 48] = b"\xff\xfe"
+    path.write_bytes(data)
+    with pytest.raises((UserError, BadItem), match=r"readable archive|damaged member"):
+        [content.read() for content in contents(path, memo).values()]
+
+
 def test_an_encrypted_or_oddly_packed_member_is_bad_alone(tmp_path, memo):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as packed:

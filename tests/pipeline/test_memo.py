@@ -132,6 +132,34 @@ def test_pruning_takes_what_was_not_used_for_longest(memo, tmp_path):
     assert memo.take_file(bytes([119]), tmp_path / "b")
 
 
+@pytest.mark.parametrize("data", [b"garbage" * 999, b"SQLite format 3\0" + bytes(5000)])
+def test_a_store_that_is_none_begins_anew(memo, data):
+    memo.put({b"k": {"a": b"1"}})
+    memo.close()
+    for path in memo.folder.glob("index.sqlite-*"):
+        path.unlink()
+    (memo.folder / "index.sqlite").write_bytes(data)
+    fresh = Memo(memo.folder)
+    assert fresh.get(b"k") is None
+    fresh.put({b"k": {"a": b"2"}})
+    assert Memo(memo.folder).get(b"k") == {"a": b"2"}
+
+
+def test_pruning_takes_files_that_the_store_does_not_know(memo):
+    (memo.folder / "files" / ("ab" * 16)).write_bytes(bytes(99_999))
+    memo.prune(0)
+    assert not list((memo.folder / "files").iterdir())
+
+
+def test_pruning_goes_on_where_another_process_prunes(memo, tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"a" * 99)
+    memo.keep_file(b"k" * 16, tmp_path / "a")
+    seen = memo._oldest_first()
+    memo.forget_file(b"k" * 16)
+    monkeypatch.setattr(memo, "_oldest_first", lambda: seen)
+    memo.prune(0)
+
+
 def test_pruning_to_nothing_leaves_a_store_that_works(memo):
     memo.put({b"k": {"a": bytes(100_000)}})
     memo.prune(0)
