@@ -49,7 +49,9 @@ def storage_trouble(error: BaseException, places: Sequence[Path]) -> str | None:
             return f"the store of finished work {state}, and run again ({cause})"
         number = _number(cause)
         if number in _REMEDIES:
-            where = getattr(cause, "filename", None) or _named(cause) or _roomy(places)
+            # Of a copy the second name is the one that was written to.
+            names = (getattr(cause, name, None) for name in ("filename2", "filename"))
+            where = next((name for name in names if name), None) or _named(cause) or _roomy(places)
             remedy = _REMEDIES[number].capitalize()
             return f"{where}: {os.strerror(number)}. {remedy}, and run again: what is finished is kept."
     return None

@@ -141,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     set_up()
     try:
+        _check_encoding()
         run(stage, item)
     except UserError as error:
         _tell(stage, item, str(error))
@@ -152,6 +153,12 @@ def main(argv: list[str] | None = None) -> int:
         _tell(stage, item, message)
         os._exit(1)  # at once: HDF5 crashes when it closes a file that it could not write
     return 0
+
+
+def _check_encoding() -> None:
+    """UserError where names of files would not be what they are on other machines."""
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        raise UserError(f"names of files would be read as {encoding}: set PYTHONUTF8=1, or a locale of UTF-8")
 
 
 def _tell(stage: str, item: str, message: str) -> None:

@@ -1,5 +1,6 @@
 """What storage answers, in one message with a remedy; any other error stays what it is."""
 
+import errno
 import sqlite3
 
 import pytest
@@ -29,6 +30,11 @@ def test_a_store_that_another_process_holds_names_the_remedy(tmp_path):
     message = storage_trouble(answer_of(path, "INSERT INTO a VALUES (1)"), [tmp_path])
     assert message is not None
     assert "is held by another process: end that one" in message
+
+
+def test_of_a_copy_the_place_that_is_full_is_named(tmp_path):
+    error = OSError(errno.ENOSPC, "", "source", None, "copy")
+    assert str(storage_trouble(error, [tmp_path])).startswith("copy: No space left on device")
 
 
 def test_a_mistake_of_the_programs_stays_one(tmp_path):

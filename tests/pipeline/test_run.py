@@ -1,10 +1,14 @@
 import fcntl
 import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from pipeline import imports
+from pipeline.imports import ROOT
 from pipeline.run import main
 from tests.stages.conftest import Project
 
@@ -67,3 +71,11 @@ def test_a_changed_module_changes_the_fingerprint_and_a_drawing_does_not(tmp_pat
     monkeypatch.undo()
     for function in (imports.file_of, imports.imports_of, imports.modules_of, imports.code_of):
         function.cache_clear()
+
+
+def test_a_locale_that_would_change_names_is_refused(tmp_path):
+    env = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
+    call = [sys.executable, "-m", "pipeline.run", "edges@source"]
+    process = subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (process.returncode, "Traceback" in process.stderr) == (1, False)
+    assert "error in edges@source: names of files would be read as ascii: set PYTHONUTF8=1" in process.stderr
