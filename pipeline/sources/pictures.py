@@ -76,6 +76,9 @@ def check_picture(data: bytes, *, min_size_px: int, max_pixels: int) -> NDArray[
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 _check_header(picture, min_size_px=min_size_px, max_pixels=max_pixels)
+                if picture.format == "PNG":  # whose checksums are not looked at where it is decoded
+                    with Image.open(io.BytesIO(data), formats=["PNG"]) as twin:
+                        twin.verify()
                 picture.load()
                 return _to_rgb(ImageOps.exif_transpose(picture))
     except BadItem:

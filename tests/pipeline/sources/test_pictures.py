@@ -144,6 +144,16 @@ def test_bad_pictures_have_a_reason(data, reason):
         check(data)
 
 
+def test_no_changed_bit_of_a_png_passes():
+    data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)), "PNG")
+    start, end = data.index(b"IDAT"), data.index(b"IEND")
+    for place in range(start, end - 4):
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        with pytest.raises(BadItem, match=r"damaged picture|not a picture"):
+            check_picture(bytes(damaged), min_size_px=1, max_pixels=100)
+
+
 def test_a_bomb_is_refused_by_its_header():
     """40,000 x 40,000 pixels: nothing of them is decoded, so that memory does not matter."""
     data = bytearray(saved(Image.new("L", (20, 20)), "PNG"))
