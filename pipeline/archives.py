@@ -6,6 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipeline.memo import Memo
 SUFFIXES = (".tar", ".zip")
 # A member that unpacks to more is no picture.
 _MOST_BYTES = 1 << 30
-_UNREADABLE = -2
+_UNREADABLE, _NO_FILE = -2, -3
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Member:
 
     def read(self, archive: Path) -> bytes:
         """The member's bytes; BadItem says why they cannot be had."""
+        if max(self.size, self.unpacked) > _MOST_BYTES:
+            raise BadItem(f"a member of the archive of {max(self.size, self.unpacked) / 1e9:.0f} GB is no picture")
         if self.unpacked == -1:
             return read_stretch(archive, self.offset, self.size)
         return _inflate(archive, self.offset, self.size, self.unpacked)
@@ -44,9 +47,8 @@ class Member:
 def list_members(archive: Path, memo: Memo) -> list[Member]:
     """Every file of the archive, in its order; one that `memo` knows is not read again. UserError for a damaged one."""
     identity = file_identity(archive, memo)
-    listing = memo.listing(identity)
-    if listing is not None:
-        return [Member(*row) for row in json.loads(listing)]
+    with suppress(TypeError, ValueError):  # unknown, or damaged
+        return [Member(*row) for row in json.loads(memo.listing(identity) or b"")]
     members = [_with_digest(member, archive) for member in layout(archive)]
     note_members(members, memo, identity=identity)
     return members
@@ -56,7 +58,9 @@ def layout(archive: Path) -> list[Member]:
     """Every file of the archive from its headers alone, without digests; UserError for a damaged one."""
     try:
         return list(_layout_zip(archive) if archive.suffix.lower() == ".zip" else _layout_tar(archive))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive can end in nearly any error of the libraries'
         raise UserError(f"{archive} is no readable archive ({error}): copy or pack it again") from error
 
 
@@ -90,8 +94,14 @@ def _layout_tar(path: Path) -> Iterator[Member]:
         for member in tar:
             if member.offset_data + member.size > end:
                 raise EOFError(f"{member.name} is cut off")
-            if member.isfile():
-                yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
+            name = member.name.removeprefix("./")
+            if member.isreg() and not member.issparse():
+                yield Member(name, member.offset_data, member.size)
+            elif not member.isdir():
+                yield Member(name, 0, 0, _NO_FILE)
+        # Of a header that is damaged or cut off, tarfile makes the end of the archive.
+        if read_stretch(path, tar.offset, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError(f"a damaged header at byte {tar.offset}")
 
 
 def _layout_zip(path: Path) -> Iterator[Member]:
@@ -119,10 +129,10 @@ def _with_digest(member: Member, archive: Path) -> Member:
 
 
 def _inflate(path: Path, offset: int, size: int, unpacked: int) -> bytes:
+    if unpacked == _NO_FILE:
+        raise BadItem("a link or device in the archive, no file: pack it again with `tar -h --hard-dereference`")
     if unpacked == _UNREADABLE:
         raise BadItem("an encrypted or rarely packed member of the archive: pack it again with deflate")
-    if unpacked > _MOST_BYTES:
-        raise BadItem(f"a member of the archive that unpacks to {unpacked / 1e9:.0f} GB is no picture")
     try:
         data = zlib.decompressobj(-15).decompress(read_stretch(path, offset, size), unpacked + 1)
     except zlib.error as error:

@@ -52,11 +52,14 @@ class Memo:
         (folder / "files").mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._today = int(time.time() // 86400)
-        self._db = sqlite3.connect(folder / "index.sqlite", timeout=60, isolation_level=None)
-        self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db = _open(folder / "index.sqlite")
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+            for damaged in folder.glob("index.sqlite*"):
+                damaged.unlink(missing_ok=True)
+            self._db = _open(folder / "index.sqlite")
 
     def close(self) -> None:
         """Close the database."""
@@ -110,8 +113,11 @@ class Memo:
     def keep_file(self, key: bytes, path: Path) -> None:
         """Remember the finished file at `path` under `key`: a hard link where the disk allows, else a copy."""
         kept = self._file(key)
-        _link(path, kept)
-        state = kept.stat()
+        try:
+            _link(path, kept)
+            state = kept.stat()
+        except FileNotFoundError:  # pruned meanwhile by another process
+            return
         row = (key, state.st_size, state.st_mtime_ns, self._today)
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", row)
 
@@ -190,21 +196,24 @@ class Memo:
     def size(self) -> int:
         """Bytes on the disk."""
         paths = [*(self.folder / "files").iterdir(), *self.folder.glob("index.sqlite*")]
-        return sum(path.stat().st_size for path in paths if path.suffix != ".sqlite-shm")
+        sizes = (_stat(path)[0] for path in paths if path.suffix != ".sqlite-shm")
+        return sum(size for size in sizes if size >= 0)  # another process may prune, or close the store
 
     def prune(self, max_bytes: int) -> int:
         """Remove what was not used for longest until the store is no larger than `max_bytes`; the bytes removed."""
         before = self.size()
-        for left_over in (self.folder / "files").glob("*.part"):
-            left_over.unlink(missing_ok=True)
+        known = {key.hex() for (key,) in self._db.execute("SELECT key FROM files")}
+        for path in (self.folder / "files").iterdir():
+            if path.name not in known:  # of a run that was killed, or of an index that was lost
+                path.unlink(missing_ok=True)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         excess = self.size() - max_bytes
         for table, row_id, weight in self._oldest_first() if excess > 0 else ():
             if excess <= 0:
                 break
             if table == "files":
-                (key,) = self._db.execute("SELECT key FROM files WHERE rowid = ?", (row_id,)).fetchone()
-                self._file(key).unlink(missing_ok=True)
+                for (key,) in self._db.execute("SELECT key FROM files WHERE rowid = ?", (row_id,)).fetchall():
+                    self._file(key).unlink(missing_ok=True)
             self._db.execute(f"DELETE FROM {table} WHERE rowid = ?", (row_id,))
             excess -= weight
         self._db.executescript("PRAGMA incremental_vacuum")
@@ -258,6 +267,15 @@ class Memo:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=60, isolation_level=None)
+    db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.executescript(_SCHEMA)
+    return db
 
 
 def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:

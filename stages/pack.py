@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.content import digest
+from pipeline.errors import UserError
 from pipeline.imports import code_of
 from pipeline.packed import SPLITS, Chunks, Pack, Picture, write_pack
 from pipeline.people import heatmaps, labels, skeleton
@@ -116,7 +117,11 @@ def _last_pack(job: Job) -> tuple[Pack | None, dict[bytes, int]]:
     path, listing = (job.memo.kept_file(key), job.memo.listing(key)) if key else (None, None)
     if path is None or listing is None:
         return None, {}
-    return Pack(path), {listing[start : start + 16]: start // 16 for start in range(0, len(listing), 16)}
+    try:
+        earlier = Pack(path)
+    except UserError:  # damaged, or of another format
+        return None, {}
+    return earlier, {listing[start : start + 16]: start // 16 for start in range(0, len(listing), 16)}
 
 
 def _keep(job: Job, checks: list[bytes]) -> None:

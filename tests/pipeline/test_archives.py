@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from pipeline.archives import list_members, place_of
+from pipeline.archives import file_identity, list_members, place_of
 from pipeline.content import Content, digest
 from pipeline.errors import BadItem, UserError
 from pipeline.memo import Memo
@@ -173,3 +173,11 @@ def test_content_that_changed_is_an_error(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match="cannot be read any more"):
         content.read()
+
+
+@pytest.mark.parametrize("listing", [b"", b"[[1, 2", b"7", b'[["a", 0]]', b'[{"a": 0}, 3]'])
+def test_a_damaged_note_of_the_members_is_made_again(tmp_path, memo, listing):
+    path = write_tar(tmp_path / "raw.tar")
+    before = list_members(path, memo)
+    memo.note_listing(file_identity(path, memo), listing)
+    assert list_members(path, memo) == before

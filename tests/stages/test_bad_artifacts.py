@@ -1,6 +1,8 @@
 """Files between the stages that somebody spoiled: each ends in a message that names file and remedy."""
 
 import io
+import json
+import os
 import re
 import shutil
 
@@ -108,3 +110,17 @@ def test_a_checkpoint_that_is_a_trap_is_not_run(tmp_path):
         with pytest.raises(UserError, match=r"step-000002\.pt: not a checkpoint that can be read .*delete it"):
             newest(tmp_path, "recipe")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_damaged_pack_in_the_store_is_not_copied_from(packed_project, tmp_path):
+    project = packed_project.copied(tmp_path / "project")
+    before, kept = project.path("pack", "source.h5").read_bytes(), project.folder / ".cache" / "memo" / "files"
+    for path in kept.iterdir():
+        if path.read_bytes()[:4] == b"\x89HDF":
+            state = path.stat()
+            path.unlink()  # the artifact may be another name of the file
+            path.write_bytes(bytes(state.st_size))
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    project.run("pack@source")
+    assert json.loads((project.folder / "runs.jsonl").read_text().splitlines()[-1])["computed"] == 10
+    assert project.path("pack", "source.h5").read_bytes() == before
