@@ -10,6 +10,7 @@ Every source may use it: sort the files with `kind_of`, then `attach` them to th
 """
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ _EDGE_FOLDERS = ("traine", "vale", "teste")
 
 # Any file may have one of these endings, and no line break.
 _LONGEST_HEAD = 10_000
+_CALLED_A_LIST = re.compile("pair|annot|keypoint")
 _TEXTS = (".csv", ".json", ".txt", ".lst")
 
 
@@ -57,6 +59,15 @@ def kind_of(raw: Path, path: str) -> str | None:
     if suffix == ".png" and not folders.isdisjoint(_EDGE_FOLDERS):
         return "edges"
     return "array" if suffix == ".npy" else None
+
+
+def why_no_list(raw: Path, path: str) -> str | None:
+    """What to say of a CSV that is called like one of the field's lists and that `kind_of` does not know."""
+    if not _CALLED_A_LIST.search(posixpath.basename(path).lower()):
+        return None
+    first_line = next(iter(_head(find_table(raw, path)).splitlines()), "")
+    headers = f"{':'.join(annotations.COLUMNS)} (joints) nor {','.join(pair_lists.COLUMNS)} (pairs)"
+    return f"{path}: not used, its first line is neither {headers}: {first_line[:60]!r}"
 
 
 def in_label_folder(path: str) -> bool:

@@ -238,6 +238,17 @@ def test_where_there_are_other_files_only_the_message_counts_them(tmp_path):
         read("folder", tmp_path)
 
 
+def test_a_list_with_other_columns_is_named(tmp_path):
+    """Otherwise who brings the published pairs under other headings trains on pairs of our own making."""
+    for name in ("a_1.png", "a_2.png"):
+        picture(tmp_path / name)
+    (tmp_path / "pairs-train.csv").write_text("source,target\na_1.png,a_2.png\n")
+    (tmp_path / "prices.csv").write_text("source,target\n")
+    [note] = [note for note in read("folder", tmp_path).notes if "not used" in note]
+    assert note.startswith("pairs-train.csv: not used, its first line is neither name:keypoints_y:keypoints_x (joints)")
+    assert note.endswith("nor from,to (pairs): 'source,target'")
+
+
 def test_a_missing_folder_names_parameter_and_remedy(tmp_path):
     with pytest.raises(UserError, match=r"gone does not exist: set domains\.mine\.raw in params.yaml to a folder"):
         read("folder", tmp_path / "gone", Options(domain="mine"))
