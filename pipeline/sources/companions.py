@@ -31,7 +31,7 @@ _EDGE_FOLDERS = ("traine", "vale", "teste")
 
 # Any file may have one of these endings, and no line break.
 _LONGEST_HEAD = 10_000
-_CALLED_A_LIST = re.compile("pair|annot|keypoint")
+_CALLED_A_LIST = {".csv": "pair|annot|keypoint", ".txt": "pair"}
 _TEXTS = (".csv", ".json", ".txt", ".lst")
 
 
@@ -62,12 +62,15 @@ def kind_of(raw: Path, path: str) -> str | None:
 
 
 def why_no_list(raw: Path, path: str) -> str | None:
-    """What to say of a CSV that is called like one of the field's lists and that `kind_of` does not know."""
-    if not _CALLED_A_LIST.search(posixpath.basename(path).lower()):
+    """What to say of a table that is called like one of the field's lists and that `kind_of` does not know."""
+    name, suffix = posixpath.splitext(posixpath.basename(path).lower())
+    if suffix not in _CALLED_A_LIST or not re.search(_CALLED_A_LIST[suffix], name):
         return None
     first_line = next(iter(_head(find_table(raw, path)).splitlines()), "")
-    headers = f"{':'.join(annotations.COLUMNS)} (joints) nor {','.join(pair_lists.COLUMNS)} (pairs)"
-    return f"{path}: not used, its first line is neither {headers}: {first_line[:60]!r}"
+    expected = "two names with a comma between them, target,source"
+    if suffix == ".csv":
+        expected = f"{':'.join(annotations.COLUMNS)} (joints) or {','.join(pair_lists.COLUMNS)} (pairs)"
+    return f"{path}: not used, its first line is {first_line[:60]!r} and not {expected}"
 
 
 def in_label_folder(path: str) -> bool:

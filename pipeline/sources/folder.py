@@ -97,7 +97,7 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
             found.pictures.append(path)
         else:
             ignored[posixpath.basename(path) if suffix in ("", ".csv") else suffix] += 1
-            if suffix == ".csv" and (why := companions.why_no_list(raw, path)):
+            if why := companions.why_no_list(raw, path):
                 found.notes.append(why)
     if housed := [path for path in found.pictures if _has_home(path)]:
         ignored.update("".join(path.partition("/")[:2]) for path in found.pictures if not _has_home(path))

@@ -244,9 +244,13 @@ def test_a_list_with_other_columns_is_named(tmp_path):
         picture(tmp_path / name)
     (tmp_path / "pairs-train.csv").write_text("source,target\na_1.png,a_2.png\n")
     (tmp_path / "prices.csv").write_text("source,target\n")
-    [note] = [note for note in read("folder", tmp_path).notes if "not used" in note]
-    assert note.startswith("pairs-train.csv: not used, its first line is neither name:keypoints_y:keypoints_x (joints)")
-    assert note.endswith("nor from,to (pairs): 'source,target'")
+    (tmp_path / "test_pairs.txt").write_text("a_1.png a_2.png\n")
+    assert [note for note in read("folder", tmp_path).notes if "not used" in note] == [
+        "pairs-train.csv: not used, its first line is 'source,target' and not name:keypoints_y:keypoints_x (joints) or "
+        "from,to (pairs)",
+        "test_pairs.txt: not used, its first line is 'a_1.png a_2.png' and not two names with a comma between them, "
+        "target,source",
+    ]
 
 
 def test_a_missing_folder_names_parameter_and_remedy(tmp_path):
