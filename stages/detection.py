@@ -22,6 +22,7 @@ from pipeline.content import digest
 from pipeline.crops import Move, Whole
 from pipeline.engine import Engine, Item, Result, Results, map_items
 from pipeline.errors import BadItem, UserError
+from pipeline.exports.lists import annotation_csv
 from pipeline.imports import code_of
 from pipeline.memo import Memo
 from pipeline.people import labels, skeleton
@@ -145,7 +146,7 @@ def _check_folders(folder: Path, out: Path) -> None:
 
 def _write(out: Path, results: Results, paths: Mapping[str, str]) -> int:
     """Write all that was found, the tables last; the number of pictures in which nobody was found."""
-    rows, lines, empty = [], ["name:keypoints_y:keypoints_x"], 0
+    rows, found, empty = [], [], 0
     shown = sheets.choose(results.keys)
     tiles = []
     for stem in results.keys:  # sorted
@@ -155,23 +156,17 @@ def _write(out: Path, results: Results, paths: Mapping[str, str]) -> int:
         facts = json.loads(outputs["facts"])
         joints = np.frombuffer(outputs["joints"], "<f4").reshape(-1, 3)
         name = f"{stem}{PurePosixPath(paths[stem]).suffix}"
-        y, x = (_whole(joints, axis) for axis in (1, 0))
-        lines.append(f"{name}: {y}: {x}")
+        found.append((name, joints))
         rows.append({"name": name, "source": paths[stem]} | facts)
         empty += not facts["joints"]
         if stem in shown:
             tiles.append(_tile(stem, outputs, joints))
     _write_file(out / "pictures.csv", _table(rows))
-    _write_file(out / "annotation.csv", "".join(f"{line}\n" for line in lines).encode())
+    _write_file(out / "annotation.csv", annotation_csv(found))
     section = sheets.Section(tiles, "skeleton · labels", columns=6, legend=sheets.SIDES + sheets.CLASSES)
     subtitle = f"{len(shown)} of {len(results)} pictures, nobody in {empty} of them"
     sheets.write_sheet(out / "sheet.png", "posewright detect", [section], subtitle=subtitle, max_bytes=5_000_000)
     return empty
-
-
-def _whole(joints: skeleton.Joints, axis: int) -> list[int]:
-    """One coordinate of the 18 joints in whole pixels, -1 where missing."""
-    return [int(value) for value in np.where(skeleton.is_present(joints), np.rint(joints[:, axis]), -1)]
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -78,6 +78,9 @@ def run(job: Job) -> None:
         quarantine.enforce(found.pairs_set_aside, total=total, limit=limit, key=f"{key} (for the pair list)")
     if "test" not in splits.values():
         log.warning("%s: no picture is held out for scoring; raise domains.%s.ingest.test", job.item, job.item)
+    if "train" not in splits.values():
+        told = f"lists, folders or domains.{job.item}.ingest.val and test hold all of them out"
+        log.warning("%s: no picture is left to train on: %s; lower the shares or add pictures", job.item, told)
     log.info("%s: %d pictures of %d persons", job.item, len(rows), len({entry.person for entry in accepted}))
 
 

@@ -44,8 +44,9 @@ def fetch(known: Known, folder: Path, url: str | None = None) -> tuple[Path, str
     or another SHA-256.
     """
     path, address = folder / known.file_name, url or known.url
-    if path.is_file() and (found := sha256_of(path)).startswith(known.sha256):
-        return path, found
+    there = sha256_of(path) if path.is_file() else ""
+    if there and there.startswith(known.sha256):
+        return path, there
     if not _is_web_address(address):
         raise UserError(f"--url {address}: give an address that begins with https:// or http://")
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,11 @@ def fetch(known: Known, folder: Path, url: str | None = None) -> tuple[Path, str
                 "the file is not kept: it is damaged or another one, so try again, or another --url"
             )
         partial.replace(path)
+    except UserError as error:
+        if there:
+            told = f"{path} is there, but damaged or another one: its SHA-256 is {there}"
+            raise UserError(f"{told}, its publisher gives {known.sha256}...; {error}") from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
     return path, found
@@ -88,8 +94,9 @@ def _download(known: Known, address: str, path: Path) -> str:
             if answer.status_code != HTTPStatus.OK:
                 said = f"{answer.status_code} {answer.reason}"
                 raise UserError(f"{address}: the server answers {said}; give another place with --url")
-            size = int(answer.headers.get("Content-Length", 0))
-            with tqdm(total=size or None, desc=known.file_name[:40], unit="B", unit_scale=True) as bar:
+            told = answer.headers.get("Content-Length", "")
+            size = int(told) if told.isdecimal() else None
+            with tqdm(total=size, desc=known.file_name[:40], unit="B", unit_scale=True) as bar:
                 for chunk in answer.iter_content(_CHUNK):
                     file.write(chunk)
                     state.update(chunk)

@@ -16,11 +16,14 @@ _JPEG = {"quality": 95, "subsampling": 0}
 
 
 def annotation_csv(rows: Iterable[tuple[str, Joints]]) -> bytes:
-    """`name:keypoints_y:keypoints_x` of (file name, joints (18, 3)): whole numbers, y first, -1 = missing."""
+    """`name:keypoints_y:keypoints_x` of (file name, joints (18, 3)): whole numbers, y first, -1 = missing.
+
+    A name with a colon stands in quotation marks, as the field's programs read it.
+    """
     lines = ["name:keypoints_y:keypoints_x"]
     for name, joints in rows:
         x, y = whole(joints)[:, :2].T.astype(int).tolist()
-        lines.append(f"{name}: {json.dumps(y)}: {json.dumps(x)}")
+        lines.append(f"{_cell(name, ':')}: {json.dumps(y)}: {json.dumps(x)}")
     return _text(lines)
 
 
@@ -73,5 +76,5 @@ def _text(rows: Iterable[str]) -> bytes:
     return lines(rows)
 
 
-def _cell(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(letter in text for letter in ',"\r\n') else text
+def _cell(text: str, mark: str = ",") -> str:
+    return '"' + text.replace('"', '""') + '"' if any(letter in text for letter in f'{mark}"\r\n') else text

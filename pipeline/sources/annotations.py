@@ -39,7 +39,7 @@ class Row:
 
 def is_annotation(header: str) -> bool:
     """Whether a CSV's first line means to be one of joints."""
-    return "keypoints_y" in header or "keypoints_x" in header
+    return "keypoints_y" in header.lower() or "keypoints_x" in header.lower()
 
 
 def read_annotation(table: Table, name: str) -> tuple[list[Row], list[tuple[str, str]]]:
@@ -49,7 +49,7 @@ def read_annotation(table: Table, name: str) -> tuple[list[Row], list[tuple[str,
     """
     with table.open(encoding="utf-8-sig", errors="replace") as file:
         lines = [line.rstrip("\n") for line in file]
-    header = [column.strip() for column in lines[0].split(":")]
+    header = [column.strip().lower() for column in lines[0].split(":")]
     if missing := [column for column in COLUMNS if column not in header]:
         raise UserError(
             f"{name}, line 1: there is no column '{missing[0]}' in {lines[0][:80]!r}; "
@@ -62,11 +62,16 @@ def read_annotation(table: Table, name: str) -> tuple[list[Row], list[tuple[str,
         place = f"{name}, line {number}"
         cells = dict(zip(header, (cell.strip() for cell in line.rsplit(":", len(header) - 1)), strict=False))
         try:
-            rows.append(Row(cells["name"], place, _joints(cells)))
+            rows.append(Row(_unquoted(cells["name"]), place, _joints(cells)))
         except (KeyError, ValueError) as error:
             reason = f"has no column {error}" if isinstance(error, KeyError) else str(error)
             set_aside.append((cells.get("name", line[:40]), f"{place}: {reason}; the joints of this line are not used"))
     return rows, set_aside
+
+
+def _unquoted(name: str) -> str:
+    """A name as it is; one with a colon stands in quotation marks."""
+    return name[1:-1].replace('""', '"') if len(name) > 2 and name[0] == name[-1] == '"' else name
 
 
 def _joints(cells: Mapping[str, str]) -> Joints:

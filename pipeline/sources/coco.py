@@ -1,8 +1,8 @@
 """Joints in the JSON of COCO's key points: lists `images`, `annotations` and `categories` in one file."""
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.sources.annotations import Row, checked_numbers, main_person
 from pipeline.sources.tables import Table
 
 _LISTS = ("images", "annotations")
+_ID = int | str | None
 
 
 def is_coco(head: str) -> bool:
@@ -23,22 +24,22 @@ def is_coco(head: str) -> bool:
 def read_coco(table: Table, name: str) -> tuple[list[Row], list[tuple[str, str]], int]:
     """Rows in the order of `images`, what was set aside (name, reason), and how many pictures show several people.
 
-    Of those the one with the largest box counts. A point that is marked as hidden has the score 0.5. Joints are found
-    by the names that the category lists, else in COCO's order of 17; the neck is the middle of the shoulders where
-    neither the category nor the annotation has a `neck`. UserError when a list is missing.
+    Of those the one with the largest box counts, of crowds (`iscrowd`) nobody. A point that is marked as hidden has the
+    score 0.5. Joints are found by the names that the category lists, else in COCO's order of 17; the neck is the middle
+    of the shoulders where neither the category nor the annotation has a `neck`. UserError when a list is missing.
     """
     data = _load(table, name)
     orders = {
-        row.get("id"): [str(key).lower().replace(" ", "_") for key in row["keypoints"]]
-        for row in _rows_with_id(data.get("categories"))
+        row.get("id"): [re.sub("[ -]", "_", str(key).lower()) for key in row["keypoints"]]
+        for row in _identified(data.get("categories"))
         if isinstance(row.get("keypoints"), list)
     }
-    images = {row["id"]: row for row in _rows_with_id(data["images"]) if {"id", "file_name"} <= row.keys()}
+    images = {row["id"]: row for row in _identified(data["images"]) if {"id", "file_name"} <= row.keys()}
     people: dict[Any, list[tuple[str, Joints]]] = defaultdict(list)
     set_aside = []
     for number, row in enumerate(data["annotations"]):
-        if isinstance(row, dict) and "keypoints" not in row:
-            continue  # a box or an outline
+        if isinstance(row, dict) and ("keypoints" not in row or row.get("iscrowd")):
+            continue  # a box, an outline, or many people as one
         place = f"{name}, annotations[{number}]"
         try:
             image, joints = _person(row, orders, images)
@@ -67,10 +68,10 @@ def _load(table: Table, name: str) -> dict[str, Any]:
     return found
 
 
-def _rows_with_id(rows: Any) -> list[dict[str, Any]]:
-    """The rows that can be looked up by their `id`, which no list and no mapping can."""
-    rows = rows if isinstance(rows, list) else []
-    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), Hashable)]
+def _identified(rows: Any) -> list[dict[str, Any]]:
+    """The rows of a list that can be found by their `id`."""
+    found = rows if isinstance(rows, list) else []
+    return [row for row in found if isinstance(row, dict) and isinstance(row.get("id"), _ID)]
 
 
 def _name_of(row: Any, images: dict[Any, dict[str, Any]]) -> str:
@@ -90,9 +91,10 @@ def _person(row: Any, orders: dict[Any, list[str]], images: dict[Any, dict[str, 
     if not isinstance(image, int | str) or image not in images:
         raise ValueError(f"'image_id' is none of the images: {image!r}")
     category = row.get("category_id")
-    if not isinstance(category, Hashable):
-        raise ValueError(f"'category_id' is none of the categories: {category!r:.60}")
-    order = orders.get(category, list(COCO17))
+    order = orders.get(category, list(COCO17)) if isinstance(category, _ID) else list(COCO17)
+    if sum(key in order for key in JOINTS) < 2:
+        told = f"category {category!r} calls its points {', '.join(order)[:80]!r}"
+        raise ValueError(f"{told}; call them {', '.join(COCO17[:6])} and so on, or leave the names out")
     values = row.get("keypoints")
     if not isinstance(values, list) or len(values) != 3 * len(order):
         found = f"{len(values)} values" if isinstance(values, list) else repr(values)[:60]

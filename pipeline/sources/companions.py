@@ -10,6 +10,7 @@ Every source may use it: sort the files with `kind_of`, then `attach` them to th
 """
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ _EDGE_FOLDERS = ("traine", "vale", "teste")
 
 # Any file may have one of these endings, and no line break.
 _LONGEST_HEAD = 10_000
+_CALLED_A_LIST = {".csv": "pair|annot|keypoint", ".txt": "pair"}
 _TEXTS = (".csv", ".json", ".txt", ".lst")
 
 
@@ -57,6 +59,18 @@ def kind_of(raw: Path, path: str) -> str | None:
     if suffix == ".png" and not folders.isdisjoint(_EDGE_FOLDERS):
         return "edges"
     return "array" if suffix == ".npy" else None
+
+
+def why_no_list(raw: Path, path: str) -> str | None:
+    """What to say of a table that is called like one of the field's lists and that `kind_of` does not know."""
+    name, suffix = posixpath.splitext(posixpath.basename(path).lower())
+    if suffix not in _CALLED_A_LIST or not re.search(_CALLED_A_LIST[suffix], name):
+        return None
+    first_line = next(iter(_head(find_table(raw, path)).splitlines()), "")
+    expected = "two names with a comma between them, target,source"
+    if suffix == ".csv":
+        expected = f"{':'.join(annotations.COLUMNS)} (joints) or {','.join(pair_lists.COLUMNS)} (pairs)"
+    return f"{path}: not used, its first line is {first_line[:60]!r} and not {expected}"
 
 
 def in_label_folder(path: str) -> bool:

@@ -27,6 +27,10 @@ from pipeline.sources.names import (
 
 PICTURE_FOLDERS = ("images", "imgs", "img", "img_highres")
 
+# Of an archive's member: -1 is stored as it is, a number of bytes deflated, less neither.
+_STORED = -1
+_LOCKED = "locked with a password or packed in a rare way: unpack the archive and set raw to the folder"
+
 
 @dataclass
 class _Found:
@@ -45,10 +49,7 @@ def read(raw: Path, options: Options) -> RawSource:
     home = f"{raw.stem}/" if raw.is_file() else ""
     entries, bad_names = _entries(found.pictures, home)
     if not entries:
-        raise UserError(
-            f"{raw} holds no pictures ({', '.join(PICTURE_SUFFIXES)}); "
-            f"put some in, or set domains.{options.domain}.raw to the folder that has them"
-        )
+        raise UserError(_no_pictures(raw, found, bad_names, options))
     with_them = companions.attach(raw, found.beside, entries, frame=options.keypoints_frame, home=home)
     notes = found.notes + with_them.notes
     if not with_them.pairs and max(Counter(entry.person for entry in entries).values()) == 1:
@@ -64,6 +65,20 @@ def read(raw: Path, options: Options) -> RawSource:
     )
 
 
+def _no_pictures(raw: Path, found: _Found, bad_names: list[tuple[str, str]], options: Options) -> str:
+    if set_aside := found.set_aside + bad_names:
+        name, reason = set_aside[0]
+        others = f" (of {len(set_aside)} files set aside)" if len(set_aside) > 1 else ""
+        return f"{raw} holds no pictures that can be read; domains.{options.domain}.raw: {name}: {reason}{others}"
+    return "; ".join(
+        [
+            f"{raw} holds no pictures ({', '.join(PICTURE_SUFFIXES)})",
+            *found.notes,
+            f"put some in, or set domains.{options.domain}.raw to the folder that has them",
+        ]
+    )
+
+
 def _look(raw: Path, *, nested_archives: bool) -> _Found:
     """Walk the folder once; where there is an images/ or img/, pictures elsewhere do not count."""
     found = _Found()
@@ -72,7 +87,7 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
         suffix = posixpath.splitext(path)[1].lower()
         if not _is_plain(path):
             found.set_aside.append(
-                (ascii(path)[1:-1], "the name has control characters or is not UTF-8: rename the file")
+                (ascii(path)[1:-1], "the name has a backslash, control characters or is not UTF-8: rename the file")
             )
         elif reason:
             found.set_aside.append((path, reason))
@@ -82,6 +97,8 @@ def _look(raw: Path, *, nested_archives: bool) -> _Found:
             found.pictures.append(path)
         else:
             ignored[posixpath.basename(path) if suffix in ("", ".csv") else suffix] += 1
+            if why := companions.why_no_list(raw, path):
+                found.notes.append(why)
     if housed := [path for path in found.pictures if _has_home(path)]:
         ignored.update("".join(path.partition("/")[:2]) for path in found.pictures if not _has_home(path))
         found.pictures = housed
@@ -130,7 +147,9 @@ def _walk(raw: Path, *, nested_archives: bool = False) -> list[tuple[str, str]]:
             elif item.is_dir():
                 folders.append(path)
             elif nested_archives and item.is_file() and path.lower().endswith(SUFFIXES):
-                found += [(f"{path}/{member}", reason) for member, reason in _members(raw / path)]
+                members = _members(raw / path)
+                locked = bool(members) and all(reason == _LOCKED for _, reason in members)
+                found += [(path, _LOCKED)] if locked else [(f"{path}/{name}", reason) for name, reason in members]
             else:
                 found.append((path, "" if item.is_file() else "a pipe, socket or device, no file: remove it"))
     return sorted(found, key=lambda entry: entry[0].split("/"))
@@ -139,12 +158,12 @@ def _walk(raw: Path, *, nested_archives: bool = False) -> list[tuple[str, str]]:
 def _members(archive: Path) -> list[tuple[str, str]]:
     """The same of an archive; of two members of one name the last counts, as for every program that unpacks."""
     found = []
-    for name in {member.name for member in layout(archive)}:
+    for name, member in {member.name: member for member in layout(archive)}.items():
         parts = name.split("/")
         if name.startswith("/") or ".." in parts:
             found.append((name, "the path leads out of the archive: pack it again"))
         elif not any(part.startswith((".", "__MACOSX")) for part in parts):
-            found.append((name, ""))
+            found.append((name, _LOCKED if member.unpacked < _STORED else ""))
     return sorted(found, key=lambda entry: entry[0].split("/"))
 
 

@@ -45,6 +45,9 @@ def read(raw: Path, options: Options) -> RawSource:
             split, rest = split_of_folder(item_id)
             person = PurePosixPath(rest).parent.as_posix().removeprefix(".")
             clips[item_id] = Entry(item_id, path.as_posix(), person, "", split)
+    if not clips and set_aside:
+        name, reason = set_aside[0]
+        raise UserError(f"{raw} holds no clips that can be read; domains.{options.domain}.raw: {name}: {reason}")
     if not clips:
         raise UserError(
             f"{raw} holds no clips ({', '.join(SUFFIXES)}); put some in, or set domains.{options.domain}.raw to "

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stages.looks import Recipe
 
 _CROPS = ("columns", "resize", "pad", "person", "none")
-_VOCABULARIES = ("ours", "adgan", "lip", "cihp", "atr", "spt")
+_VOCABULARIES = ("ours", "adgan", "lip", "cihp", "atr", "spt", "pise", "pise_table", "casd")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

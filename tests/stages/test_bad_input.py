@@ -99,6 +99,15 @@ def test_an_unknown_stage_or_domain_is_named(project):
     assert (code, "no domain 'sauce'" in output) == (1, True)
 
 
+def test_nothing_to_train_on_is_said_at_once(project, raw, caplog):
+    """As with a download of the test pictures alone; the training would say so only hours later."""
+    (raw / "test").mkdir()
+    for path in list(raw.glob("*.png")):
+        path.rename(raw / "test" / path.name)
+    project.run_here("ingest@source")
+    assert "no picture is left to train on: lists, folders or domains.source.ingest.val and test" in caplog.text
+
+
 def test_an_empty_folder_is_named(project, tmp_path):
     (tmp_path / "empty").mkdir()
     project.change(**{"domains.source.raw": str(tmp_path / "empty")})

@@ -225,3 +225,9 @@ def test_real_photographs(tmp_path, monkeypatch):
         both = skeleton.is_present(true) & (joints >= 0).all(axis=1)
         assert both.sum() >= 12
         assert np.median(np.linalg.norm(joints - true[:, :2], axis=1)[both]) < 8
+
+
+@pytest.mark.parametrize("vocabulary", labels.MERGE)
+def test_every_vocabulary_of_the_parameters_can_be_named(vocabulary):
+    arguments = commands.make_parser().parse_args(["detect", "x", "--out", "y", "--vocabulary", vocabulary])
+    assert arguments.vocabulary == vocabulary

@@ -19,7 +19,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(BaseHTTPRequestHandler):
-    """/good.pth whole, /short.pth with fewer bytes than it announces, /moved.pth elsewhere; nothing else."""
+    """/good.pth whole, /short.pth with fewer bytes than it announces, /odd.pth with a length in words, /moved.pth elsewhere; nothing else."""
 
     asked: ClassVar[list[str]] = []
 
@@ -29,11 +29,11 @@ class Server(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/good.pth")
             self.end_headers()
-        elif self.path in ("/good.pth", "/short.pth"):
+        elif self.path in ("/good.pth", "/short.pth", "/odd.pth"):
             self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT)))
+            self.send_header("Content-Length", "unknown" if self.path == "/odd.pth" else str(len(CONTENT)))
             self.end_headers()
-            self.wfile.write(CONTENT if self.path == "/good.pth" else CONTENT[:-70_000])
+            self.wfile.write(CONTENT[:-70_000] if self.path == "/short.pth" else CONTENT)
         else:
             self.send_error(404)
 
@@ -102,6 +102,23 @@ def test_what_is_wrong_is_named_and_nothing_is_kept(server, tmp_path, address, s
     with pytest.raises(UserError, match=message):
         fetch(known(address.format(server), sha256), tmp_path)
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_damaged_file_that_cannot_be_fetched_again_is_named(tmp_path):
+    """Who fetched it elsewhere and put it here, as the message says, must learn that it is not whole."""
+    (tmp_path / "net.pth").write_bytes(b"cut off")
+    digest = hashlib.sha256(b"cut off").hexdigest()
+    said = (
+        rf"net\.pth is there, but damaged .*its SHA-256 is {digest}, its publisher gives {SHA256[:8]}.*no answer from"
+    )
+    with pytest.raises(UserError, match=said):
+        fetch(known("http://127.0.0.1:9/net.pth"), tmp_path)
+    assert (tmp_path / "net.pth").read_bytes() == b"cut off"
+
+
+def test_a_server_that_tells_no_sensible_length_is_read_all_the_same(server, tmp_path):
+    path, _ = fetch(known(f"{server}/odd.pth"), tmp_path)
+    assert path.read_bytes() == CONTENT
 
 
 def test_the_command_fetches_into_the_cache_folder(server, tmp_path, monkeypatch, capsys):

@@ -8,11 +8,13 @@ import tarfile
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.exports import LAYOUTS, Selection, export
+from pipeline.exports.lists import annotation_csv
 from pipeline.exports.spt import with_sides
 from pipeline.packed import Pack, Picture, write_pack
 from pipeline.people import labels, skeleton
@@ -21,6 +23,7 @@ from pipeline.people.masks import body_mask
 from pipeline.people.skeleton import is_present
 from pipeline.render import plan, render
 from pipeline.sources import read
+from pipeline.sources.annotations import read_annotation
 from pipeline.sources.label_maps import decode_labels
 from pipeline.sources.names import without_suffix
 from pipeline.sources.pictures import load_picture
@@ -381,3 +384,15 @@ def test_market_has_names_and_gaussians_of_its_own(tmp_path):
     source = read("folder", tmp_path / "out")
     assert [entry.person for entry in source.entries] == ["0007", "0007"]
     assert without_suffix(lines[1].split(",")[0]) in source.pairs[0][0]
+
+
+def test_names_with_colons_and_quotation_marks_come_back_here_and_in_pandas(tmp_path):
+    names = ["at 12:30: [1].png", 'say "hi".png', '"start.png', "a,b.png", "plain.png"]
+    path = tmp_path / "annotation.csv"
+    path.write_bytes(annotation_csv((name, np.full((18, 3), 7, np.float32)) for name in names))
+    rows, bad = read_annotation(path, path.name)
+    assert ([row.name for row in rows], bad) == (names, [])
+    read = pd.read_csv(path, sep=":")
+    assert read["name"].tolist() == names
+    assert {len(json.loads(cell)) for cell in read["keypoints_x"]} == {18}
+    assert path.read_text().splitlines()[-1].startswith("plain.png: [7, 7")

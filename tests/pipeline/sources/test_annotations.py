@@ -75,6 +75,13 @@ def test_a_missing_column_is_an_error_with_the_remedy(tmp_path, header):
         read_annotation(table(tmp_path, header=header), "joints.csv")
 
 
+def test_capital_letters_in_the_header_do_not_matter(tmp_path):
+    header = "Name:Keypoints_Y:Keypoints_X"
+    assert is_annotation(header)
+    [row], bad = read_annotation(table(tmp_path, f"a.jpg: {GOOD}: {GOOD}", header=header), "joints.csv")
+    assert (row.name, bad) == ("a.jpg", [])
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=150, deadline=None)
 def test_no_line_breaks_the_reader(text):

@@ -94,6 +94,25 @@ def test_raw_may_be_the_zip_itself(tmp_path):
     assert persons(read("deepfashion", tmp_path / "img_highres.zip")) == PERSONS
 
 
+def test_a_zip_with_a_password_says_what_to_do(tmp_path):
+    """As the data set's owners give it out."""
+    path = tmp_path / "img.zip"
+    pack(path, TREE)
+    data = bytearray(path.read_bytes())
+    for head, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(head)
+        while at >= 0:
+            data[at + flags] |= 1
+            at = data.find(head, at + 4)
+    path.write_bytes(data)
+    for raw in (tmp_path, path):
+        with pytest.raises(UserError, match=r"img\.zip.*locked with a password .*unpack the archive and set raw"):
+            read("deepfashion", raw)
+    put(tmp_path / "img", TREE)  # unpacked beside it
+    source = read("deepfashion", tmp_path)
+    assert (len(source.entries), [name for name, _ in source.set_aside]) == (len(TREE), ["img.zip"])
+
+
 def test_pair_lists_give_the_split_where_there_is_no_picture_list(tmp_path):
     put(tmp_path, TREE)
     (tmp_path / "fashion-pairs-test.csv").write_text(f"from,to\n{flat(TREE[3])},{flat(TREE[4])}\n")

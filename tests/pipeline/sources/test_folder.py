@@ -220,6 +220,39 @@ def test_a_folder_without_pictures_names_parameter_and_remedy(tmp_path):
         read("folder", tmp_path, Options(domain="target"))
 
 
+def test_where_every_picture_is_set_aside_the_message_says_why(tmp_path):
+    """Data sets are often kept elsewhere and linked to."""
+    picture(tmp_path / "elsewhere" / "a_1.png")
+    (tmp_path / "raw").mkdir()
+    for name in ("a_1.png", "a_2.png"):
+        (tmp_path / "raw" / name).symlink_to(tmp_path / "elsewhere" / "a_1.png")
+    with pytest.raises(
+        UserError, match=r"holds no pictures .*source\.raw: a_1\.png: a link: copy .*of 2 files set aside"
+    ):
+        read("folder", tmp_path / "raw")
+
+
+def test_where_there_are_other_files_only_the_message_counts_them(tmp_path):
+    (tmp_path / "img.7z").write_bytes(b"7z")
+    with pytest.raises(UserError, match=r"holds no pictures .*ignored: 1 x \.7z"):
+        read("folder", tmp_path)
+
+
+def test_a_list_with_other_columns_is_named(tmp_path):
+    """Otherwise who brings the published pairs under other headings trains on pairs of our own making."""
+    for name in ("a_1.png", "a_2.png"):
+        picture(tmp_path / name)
+    (tmp_path / "pairs-train.csv").write_text("source,target\na_1.png,a_2.png\n")
+    (tmp_path / "prices.csv").write_text("source,target\n")
+    (tmp_path / "test_pairs.txt").write_text("a_1.png a_2.png\n")
+    assert [note for note in read("folder", tmp_path).notes if "not used" in note] == [
+        "pairs-train.csv: not used, its first line is 'source,target' and not name:keypoints_y:keypoints_x (joints) or "
+        "from,to (pairs)",
+        "test_pairs.txt: not used, its first line is 'a_1.png a_2.png' and not two names with a comma between them, "
+        "target,source",
+    ]
+
+
 def test_a_missing_folder_names_parameter_and_remedy(tmp_path):
     with pytest.raises(UserError, match=r"gone does not exist: set domains\.mine\.raw in params.yaml to a folder"):
         read("folder", tmp_path / "gone", Options(domain="mine"))

@@ -144,18 +144,37 @@ def test_a_bad_annotation_of_coco_is_set_aside_by_its_number(tmp_path):
     ]
 
 
-def test_ids_of_coco_that_cannot_be_looked_up_are_none(tmp_path):
-    good = {"image_id": 1, "keypoints": points(17, 3, score=2)}
-    images = [{"id": 1, "file_name": "a_1.png"}, {"id": [1], "file_name": "b.png"}, {"id": {}, "file_name": "c.png"}]
-    categories = [{"id": [7], "keypoints": ["nose"]}]
-    data = coco([good, good | {"category_id": [7]}], images, categories=categories)
-    rows, set_aside, _ = read_coco(put(tmp_path / "x.json", data), "x.json")
-    assert [row.name for row in rows] == ["a_1.png"]
-    assert [reason.split(";")[0] for _, reason in set_aside] == [
-        "x.json, annotations[1]: 'category_id' is none of the categories: [7]"
-    ]
-    rows, *_ = read_coco(put(tmp_path / "x.json", coco([good], categories=5)), "x.json")
-    assert len(rows) == 1
+def test_a_crowd_is_nobody(tmp_path):
+    one, crowd = ({"image_id": 1, "keypoints": points(17, 3, step=step, score=2)} for step in (1, 9))
+    path = put(tmp_path / "x.json", coco([crowd | {"iscrowd": 1}, one | {"iscrowd": 0}]))
+    [row], set_aside, crowds = read_coco(path, "x.json")
+    assert (row.joints[14, 0], set_aside, crowds) == (5, [], 0)
+
+
+def test_points_of_unknown_names_are_set_aside_and_named(tmp_path):
+    """Seventeen points that the category calls otherwise must not be taken for seventeen that are missing."""
+    category = {"id": 1, "keypoints": ["nose", *(f"r_point{number}" for number in range(16))]}
+    annotation = {"image_id": 1, "category_id": 1, "keypoints": points(17, 3, score=2)}
+    path = put(tmp_path / "x.json", coco([annotation], categories=[category]))
+    rows, [(name, reason)], _ = read_coco(path, "x.json")
+    assert (rows, name) == ([], "a_1.png")
+    assert reason.startswith("x.json, annotations[0]: category 1 calls its points 'nose, r_point0, r_point1")
+    assert "call them nose, left_eye" in reason
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"categories": 5},
+        {"categories": {"id": 1}},
+        {"categories": [{"id": [1], "keypoints": ["nose"]}, 7]},
+        {"images": [{"id": [1], "file_name": "b.png"}, {"id": 1, "file_name": "a_1.png"}, 7]},
+    ],
+)
+def test_what_has_no_id_of_coco_is_passed_over(tmp_path, more):
+    annotations = [{"image_id": 1, "category_id": [1], "keypoints": points(17, 3, score=2)}]
+    [row], set_aside, _ = read_coco(put(tmp_path / "x.json", coco(annotations) | more), "x.json")
+    assert (row.name, set_aside) == ("a_1.png", [])
 
 
 @pytest.mark.parametrize(

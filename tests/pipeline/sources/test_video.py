@@ -49,6 +49,12 @@ def test_no_clips_at_all_names_the_parameter(tmp_path, name, reason):
         read("video", tmp_path)
 
 
+def test_where_every_clip_is_set_aside_the_message_says_why(tmp_path):
+    (tmp_path / "walk.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    with pytest.raises(UserError, match=r"holds no clips .*source\.raw: walk\.mp4: a link, .* copy the clip itself"):
+        read("video", tmp_path)
+
+
 def test_a_file_that_is_no_clip_is_refused(tmp_path):
     put(tmp_path, "a.png")
     with pytest.raises(UserError, match=r"is no folder or clip: set domains\.source\.raw"):
