@@ -71,7 +71,9 @@ def test_a_perfect_picture_has_perfect_scores(pictures):
     _, target = pictures
     person = np.zeros(target.shape[:2], bool)
     person[20:40, 10:30] = True
-    ours = score_pictures([target, target], [target, target], [person, person], PROTOCOLS["pg2"], [person.view(np.uint8)] * 2)
+    ours = score_pictures(
+        [target, target], [target, target], [person, person], PROTOCOLS["pg2"], [person.view(np.uint8)] * 2
+    )
     for name in ("ssim", "ssim_mask", "ssim_masked"):
         np.testing.assert_allclose(ours[name], 1, atol=1e-9)
     assert not ours["l1_mask"].any()
