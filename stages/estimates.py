@@ -93,7 +93,8 @@ def _training(params: Params, stage: str, name: str) -> Training:
     times = 1 if stage == "pretrain" else len(params.other_domains) * twins
     alive: float = resting_bytes(method, is_averaged=settings.average > 0)
     # What a batch in parts keeps is that of one part, and the gradients.
-    alive += max((cost.peak_bytes for _, cost in phases.values()), default=0) / settings.accumulate
+    parts = settings.devices * settings.nodes * settings.accumulate
+    alive += max((cost.peak_bytes for _, cost in phases.values()), default=0) / parts
     return Training(stage, name, settings.batch, times, phases, alive * (1 + GAPS) + CONTEXT_BYTES)
 
 

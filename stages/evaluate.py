@@ -155,10 +155,8 @@ def _measure_under(
 ) -> tuple[list[Row], list[pd.DataFrame]]:
     """Rows and tables of every system under one protocol, with what it scores beside pairs as they are."""
     pictures, masks = trial.pictures, [trial.packed.mask(int(row)) for row in trial.rows[:, 1]]
-    for name, made in pictures.items() if protocol.masked else ():
-        scores[name]["ssim_masked"] = framed.masked_similarity(protocol, made, pictures["oracle"], masks)
     if job.params.evaluate.perceptual:
-        seen = framed.perceptual(protocol, pictures, pictures[COPY_SOURCE], pictures["oracle"])
+        seen = framed.perceptual(job, protocol, pictures, pictures[COPY_SOURCE], pictures["oracle"])
         scores = {name: scores[name] | seen[name] for name in pictures}
     measured = framed.as_measured(job, protocol, pictures, sights)
     reference = _reference(job, trial, protocol, measured["oracle"])

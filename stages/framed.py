@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import Trunk
-from models.metrics.networks import Perceptual
-from models.metrics.pictures import Scores, contextual_distances, perceptual_distances
+from models.metrics.pictures import Scores
 from models.metrics.protocols import Picture, Protocol
 from models.metrics.sets import inception_score
 from pipeline.run import Job
-from stages.measuring import Sight, look
+from stages.measuring import Sight, distances, look
 
 Mask = NDArray[np.uint8]
 
@@ -35,14 +33,6 @@ def masked(pictures: Sequence[Picture], masks: Sequence[Mask]) -> list[Picture]:
     return [picture * mask[..., None].astype(np.uint8) for picture, mask in zip(pictures, masks, strict=True)]
 
 
-def masked_similarity(
-    protocol: Protocol, generated: Sequence[Picture], targets: Sequence[Picture], masks: Sequence[Mask]
-) -> NDArray[np.float64]:
-    """PG2's mask-SSIM of every pair: of both pictures times the mask of the target's pose."""
-    pairs = zip(masked(generated, masks), masked(targets, masks), strict=True)
-    return np.array([protocol.ssim["ssim"](ours, theirs) for ours, theirs in pairs])
-
-
 def masked_sets(
     job: Job, protocol: Protocol, pictures: Mapping[str, Sequence[Picture]], masks: Sequence[Mask]
 ) -> dict[str, dict[str, float]]:
@@ -54,16 +44,16 @@ def masked_sets(
 
 
 def perceptual(
-    protocol: Protocol, pictures: dict[str, list[Picture]], sources: list[Picture], targets: list[Picture]
+    job: Job, protocol: Protocol, pictures: Mapping[str, list[Picture]], sources: list[Picture], targets: list[Picture]
 ) -> dict[str, Scores]:
     """LPIPS to the target, and the contextual distance to source (GS) and target (GT), by system."""
-    network, trunk = Perceptual(), Trunk("vgg16").load()
-    framed = prepared(protocol, targets)
-    return {
-        name: {
-            **perceptual_distances(network, prepared(protocol, made), framed),
-            "cx_gs": contextual_distances(trunk, made, sources),
-            "cx_gt": contextual_distances(trunk, made, targets),
-        }
-        for name, made in pictures.items()
-    }
+    framed, rivals = prepared(protocol, targets), {"cx_gs": sources, "cx_gt": targets}
+    lpips = distances(
+        job, "lpips", {name: zip(prepared(protocol, made), framed, strict=True) for name, made in pictures.items()}
+    )
+    contextual = distances(
+        job,
+        "contextual",
+        {(name, of): zip(made, rivals[of], strict=True) for name, made in pictures.items() for of in rivals},
+    )
+    return {name: {"lpips_hed": lpips[name]} | {of: contextual[name, of] for of in rivals} for name in pictures}

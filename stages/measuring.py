@@ -6,7 +6,7 @@ prepared with.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -16,8 +16,16 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from models.features import Trunk
+from models.metrics.networks import Perceptual
 from models.metrics.people import score_layouts, score_likeness, score_poses, score_retrieval
-from models.metrics.pictures import Scores, score_picture, score_pictures
+from models.metrics.pictures import (
+    Scores,
+    contextual_distances,
+    perceptual_distances,
+    score_picture,
+    score_pictures,
+)
 from models.metrics.protocols import PROTOCOLS, Picture, Protocol
 from models.metrics.sets import Seen, frechet_distance, inception_score, kernel_distance
 from pipeline.content import Content, digest
@@ -116,10 +124,11 @@ def compare(
     """`score_picture` of every pair, by (domain, system), against the targets of the domain."""
     items = {
         (domain, system): [
-            _item(ours, theirs, person.view(np.uint8))
-            for ours, theirs, person in zip(pictures, targets[domain].pictures, targets[domain].persons, strict=True)
+            _item(ours, theirs, person.view(np.uint8), mask)
+            for ours, theirs, person, mask in zip(pictures, own.pictures, own.persons, own.pose_masks, strict=True)
         ]
         for (domain, system), pictures in made.items()
+        for own in (targets[domain],)
     }
     distinct = _distinct(items)
     found = job.map(
@@ -135,13 +144,40 @@ def compare(
 
 
 def make_scorer(protocol: str) -> Worker:
-    """A worker that gives the `scores` of picture, target and where the person is."""
+    """A worker that gives the `scores` of picture, target, where the person is and the mask of the pose."""
 
     def score(item: Item) -> Outputs:
-        ours, theirs, person = _arrays(item)
-        return {"scores": json.dumps(score_picture(ours, theirs, person.astype(bool), PROTOCOLS[protocol])).encode()}
+        ours, theirs, person, mask = _arrays(item)
+        scores = score_picture(ours, theirs, person.astype(bool), PROTOCOLS[protocol], mask)
+        return {"scores": json.dumps(scores).encode()}
 
     return PerItem(score)
+
+
+def distances(
+    job: Job, kind: str, pairs: Mapping[Name, Iterable[tuple[Picture, Picture]]]
+) -> dict[Name, NDArray[np.float64]]:
+    """How far apart the pictures (H, W, 3) of every pair of every name are; `kind` as in `make_meter`."""
+    items = {name: [_item(*pair) for pair in own] for name, own in pairs.items()}
+    distinct = _distinct(items)
+    found = job.map(distinct, partial(make_meter, kind), settings=("distance", kind), total=len(distinct))
+    values = {place: float(np.frombuffer(value, "<f8")[0]) for place, value in found.values("distance").items()}
+    return {name: np.array([values[item.id] for item in own]) for name, own in items.items()}
+
+
+def make_meter(kind: str) -> Worker:
+    """A worker that gives the `distance` of two pictures: `lpips` or `contextual`."""
+    torch.set_num_threads(1)
+    if kind == "lpips":
+        measure = partial(perceptual_distances, Perceptual())
+    else:
+        measure = partial(contextual_distances, Trunk("vgg16").load())
+
+    def apart(item: Item) -> Outputs:
+        one, other = _arrays(item)
+        return {"distance": measure([one], [other]).astype("<f8").tobytes()}
+
+    return PerItem(apart)
 
 
 def look_here(pictures: Sequence[Picture]) -> Sight:
@@ -189,11 +225,12 @@ def _sight(columns: Mapping[str, Sequence[bytes]]) -> Sight:
 
 @dataclass(frozen=True)
 class Targets:
-    """What generated pictures are held against: the target pictures, their poses and label maps, pair by pair."""
+    """What generated pictures are held against: the target pictures, their poses, label maps and masks, by pair."""
 
     pictures: Sequence[Picture]
     joints: skeleton.Joints
     maps: Sequence[labels.LabelMap]
+    pose_masks: Sequence[NDArray[np.uint8]]  # (H, W) 0 or 1, of the poses
     sight: Sight
     pairs: Sequence[tuple[str, str]]  # names of source and target picture
     people: Sequence[str]  # who is shown
@@ -211,6 +248,7 @@ def targets_of(packed: Pack, rows: NDArray[np.int32], sight: Sight) -> Targets:
         [packed.image(row) for row in wanted],
         packed.keypoints[wanted],
         [packed.parsing(row) for row in wanted],
+        [packed.mask(row) for row in wanted],
         sight,
         [(packed.names[source], packed.names[target]) for source, target in rows],
         [packed.persons[row] for row in wanted],
@@ -219,7 +257,8 @@ def targets_of(packed: Pack, rows: NDArray[np.int32], sight: Sight) -> Targets:
 
 def score_pairs(pictures: Sequence[Picture], sight: Sight, targets: Targets, protocol: Protocol) -> Scores:
     """Every score of every pair under a protocol."""
-    return score_pictures(pictures, targets.pictures, targets.persons, protocol) | score_sights(sight, targets)
+    scores = score_pictures(pictures, targets.pictures, targets.persons, protocol, targets.pose_masks)
+    return scores | score_sights(sight, targets)
 
 
 def score_sights(sight: Sight, targets: Targets) -> Scores:

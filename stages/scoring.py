@@ -21,7 +21,7 @@ from pipeline.people.masks import body_mask
 from pipeline.people.skeleton import Joints
 from pipeline.pictures import Bytes
 from pipeline.sources.names import person_and_pose
-from stages.framed import masked, masked_similarity, prepared
+from stages.framed import masked, prepared
 from stages.measuring import Targets, look_here, score_pairs
 from stages.provenance import SCALED, Network, hash_names, instruments, libraries
 from stages.trials import Trial, find_pictures, has_white_columns, read_folders, read_picture, read_strips
@@ -96,18 +96,17 @@ def _score_pairs(
     if request.people:
         seen, real = look_here(generated), look_here(targets)
         ends, persons = [trial.ends for trial in trials], _persons(trials)
-        reference = Targets(targets, real.joints, real.maps, real, ends, persons)
-        scores = score_pairs(generated, seen, reference, protocol)
         joints = real.joints
-        if protocol.masked:
-            scores["ssim_masked"] = masked_similarity(protocol, generated, targets, _masks(trials, joints))
+        reference = Targets(targets, joints, real.maps, _masks(trials, joints), real, ends, persons)
+        scores = score_pairs(generated, seen, reference, protocol)
     else:
         scores = score_pictures(generated, targets, protocol=protocol)
     if request.perceptual:
         perceptual, trunk = Perceptual(request.alexnet), Trunk("vgg16").load()
         if request.alexnet:
             networks["lpips"] = ("LPIPS 0.1 on AlexNet", perceptual.sha256)
-        scores |= perceptual_distances(perceptual, prepared(protocol, generated), prepared(protocol, targets))
+        framed = (prepared(protocol, pictures) for pictures in (generated, targets))
+        scores[perceptual.name] = perceptual_distances(perceptual, *framed)
         scores["cx_gt"] = contextual_distances(trunk, generated, targets)
         sources = [trial.source for trial in trials if trial.source is not None]
         if len(sources) == len(trials):

@@ -200,6 +200,13 @@ def test_what_a_recipe_says_it_takes_is_what_is_counted(name):
     assert recipe.expected.disk_gib == pytest.approx(counted.disk_gib(found, recipe.pictures), rel=0.06)
 
 
+def test_a_device_of_several_keeps_its_part_of_the_batch():
+    ways = ({}, {"pretrain.accumulate": "4"}, {"pretrain.devices": "2", "pretrain.nodes": "2"})
+    plans = [plan("quick", **{"finetune.steps": "0", "pretrain.steps": "2"} | way).params for way in ways]
+    whole, in_parts, spread = (estimate(found).memory_gib for found in plans)
+    assert spread == in_parts < whole
+
+
 def test_the_published_recipe_is_the_settings_default():
     """params.yaml holds quick values; the recipe goes back to those that AdganSettings calls the published code's."""
     default = method_class("adgan").Settings()

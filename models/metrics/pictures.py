@@ -1,6 +1,7 @@
 """Scores of generated pictures against their targets, one number a pair, under a named protocol."""
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -19,13 +20,17 @@ _CONTEXTUAL_LAYERS = ("relu3_2", "relu4_2")
 
 
 def score_picture(
-    generated: Picture, target: Picture, person: Mask | None = None, protocol: Protocol = PROTOCOLS["plain"]
+    generated: Picture,
+    target: Picture,
+    person: Mask | None = None,
+    protocol: Protocol = PROTOCOLS["plain"],
+    pose_mask: NDArray[np.uint8] | None = None,
 ) -> dict[str, float]:
     """SSIM in the protocol's forms, PSNR in dB, L1 and sharpness of one pair (H, W, 3), 0..1.
 
-    With `person` (H, W) also `ssim_mask` and `l1_mask`, means inside it; under a masked protocol `ssim_masked`, of both
-    pictures multiplied by it. NaN where there is nothing to average over. `sharpness` is the mean size of the generated
-    picture's luma gradient.
+    With `person` (H, W) also `ssim_mask` and `l1_mask`, means inside it; with `pose_mask` (H, W), 0 or 1, and under a
+    masked protocol `ssim_masked`, of both pictures multiplied by it. NaN where there is nothing to average over.
+    `sharpness` is the mean size of the generated picture's luma gradient.
     """
     ours, theirs = protocol.prepared(generated), protocol.prepared(target)
     error = np.abs(ours.astype(np.float64) - theirs) / 255
@@ -43,22 +48,24 @@ def score_picture(
         similar = (maps["ssim"] if ours is generated else protocol.ssim["ssim"].map(generated, target))[person]
         scores["l1_mask"] = float(inside.mean()) if inside.size else float("nan")
         scores["ssim_mask"] = float(similar.mean()) if similar.size else float("nan")
-        if protocol.masked:
-            scores["ssim_masked"] = protocol.ssim["ssim"](*(picture * person[..., None] for picture in (ours, theirs)))
+    if protocol.masked and pose_mask is not None:
+        hidden = (picture * pose_mask[..., None] for picture in (generated, target))
+        scores["ssim_masked"] = protocol.ssim["ssim"](*hidden)
     return scores
 
 
 def score_pictures(
     generated: Iterable[Picture],
     targets: Iterable[Picture],
-    persons: Iterable[Mask] | None = None,
+    persons: Iterable[Mask | None] = repeat(None),
     protocol: Protocol = PROTOCOLS["plain"],
+    pose_masks: Iterable[NDArray[np.uint8] | None] = repeat(None),
 ) -> Scores:
     """`score_picture` of every pair, by score."""
-    masks = iter(persons) if persons is not None else None
+    pairs = zip(generated, targets, strict=True)
     rows = [
-        score_picture(ours, theirs, next(masks) if masks else None, protocol)
-        for ours, theirs in zip(generated, targets, strict=True)
+        score_picture(ours, theirs, person, protocol, pose_mask)
+        for (ours, theirs), person, pose_mask in zip(pairs, persons, pose_masks, strict=False)
     ]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
@@ -70,10 +77,13 @@ def sharpness(picture: Picture) -> float:
     return float(np.hypot(down, across).mean())
 
 
-def perceptual_distances(network: Perceptual, generated: Sequence[Picture], targets: Sequence[Picture]) -> Scores:
-    """LPIPS of every pair, under the network's name."""
-    found = [float(network(_signed(ours), _signed(theirs))) for ours, theirs in zip(generated, targets, strict=True)]
-    return {network.name: np.array(found)}
+def perceptual_distances(
+    network: Perceptual, generated: Sequence[Picture], targets: Sequence[Picture]
+) -> NDArray[np.float64]:
+    """LPIPS of every pair."""
+    return np.array(
+        [float(network(_signed(ours), _signed(theirs))) for ours, theirs in zip(generated, targets, strict=True)]
+    )
 
 
 @torch.inference_mode()
@@ -88,4 +98,4 @@ def contextual_distances(trunk: Trunk, generated: Sequence[Picture], others: Seq
 
 def _signed(picture: Picture) -> Tensor:
     """(1, 3, H, W) in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
