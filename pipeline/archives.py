@@ -18,12 +18,16 @@ from pipeline.memo import Memo
 SUFFIXES = (".tar", ".zip")
 # A member that unpacks to more is no picture.
 _MOST_BYTES = 1 << 30
-_UNREADABLE, _NO_FILE = -2, -3
+_LOCKED, _NO_FILE = -2, -3
+_WHY_NOT = {
+    _LOCKED: "locked with a password or packed in a rare way: unpack it and set raw to the folder, or pack it again",
+    _NO_FILE: "a link or device in the archive, no file: pack it again with `tar -h --hard-dereference`",
+}
 
 
 @dataclass(frozen=True)
 class Member:
-    """Where a member's bytes lie; `unpacked` is -1 for one that is stored as it is."""
+    """Where a member's bytes lie; `unpacked` is -1 for one that is stored as it is, less if it cannot be read."""
 
     name: str
     offset: int
@@ -31,8 +35,15 @@ class Member:
     unpacked: int = -1
     digest: str = ""
 
+    @property
+    def why_not(self) -> str:
+        """Why the member cannot be read, as far as the headers tell, or nothing."""
+        return _WHY_NOT.get(self.unpacked, "")
+
     def read(self, archive: Path) -> bytes:
         """The member's bytes; BadItem says why they cannot be had."""
+        if self.why_not:
+            raise BadItem(self.why_not)
         if max(self.size, self.unpacked) > _MOST_BYTES:
             raise BadItem(f"a member of the archive of {max(self.size, self.unpacked) / 1e9:.0f} GB is no picture")
         if self.unpacked == -1:
@@ -114,7 +125,7 @@ def _layout_zip(path: Path) -> Iterator[Member]:
             names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
             unpacked = info.file_size if info.compress_type == zipfile.ZIP_DEFLATED else -1
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                unpacked = _UNREADABLE
+                unpacked = _LOCKED
             yield Member(
                 info.filename.removeprefix("./"), info.header_offset + 30 + names, info.compress_size, unpacked
             )
@@ -129,10 +140,6 @@ def _with_digest(member: Member, archive: Path) -> Member:
 
 
 def _inflate(path: Path, offset: int, size: int, unpacked: int) -> bytes:
-    if unpacked == _NO_FILE:
-        raise BadItem("a link or device in the archive, no file: pack it again with `tar -h --hard-dereference`")
-    if unpacked == _UNREADABLE:
-        raise BadItem("an encrypted or rarely packed member of the archive: pack it again with deflate")
     try:
         data = zlib.decompressobj(-15).decompress(read_stretch(path, offset, size), unpacked + 1)
     except zlib.error as error:

@@ -27,10 +27,6 @@ from pipeline.sources.names import (
 
 PICTURE_FOLDERS = ("images", "imgs", "img", "img_highres")
 
-# Of an archive's member: -1 is stored as it is, a number of bytes deflated, less neither.
-_STORED = -1
-_LOCKED = "locked with a password or packed in a rare way: unpack the archive and set raw to the folder"
-
 
 @dataclass
 class _Found:
@@ -148,8 +144,9 @@ def _walk(raw: Path, *, nested_archives: bool = False) -> list[tuple[str, str]]:
                 folders.append(path)
             elif nested_archives and item.is_file() and path.lower().endswith(SUFFIXES):
                 members = _members(raw / path)
-                locked = bool(members) and all(reason == _LOCKED for _, reason in members)
-                found += [(path, _LOCKED)] if locked else [(f"{path}/{name}", reason) for name, reason in members]
+                reasons = {reason for _, reason in members}
+                as_one = len(reasons) == 1 and "" not in reasons
+                found += [(path, reasons.pop())] if as_one else [(f"{path}/{name}", reason) for name, reason in members]
             else:
                 found.append((path, "" if item.is_file() else "a pipe, socket or device, no file: remove it"))
     return sorted(found, key=lambda entry: entry[0].split("/"))
@@ -163,7 +160,7 @@ def _members(archive: Path) -> list[tuple[str, str]]:
         if name.startswith("/") or ".." in parts:
             found.append((name, "the path leads out of the archive: pack it again"))
         elif not any(part.startswith((".", "__MACOSX")) for part in parts):
-            found.append((name, _LOCKED if member.unpacked < _STORED else ""))
+            found.append((name, member.why_not))
     return sorted(found, key=lambda entry: entry[0].split("/"))
 
 
