@@ -31,19 +31,14 @@ from stages.parsing import Labelling
 
 SIZE = (176, 256)
 FINDINGS = {
-    "default": Finding(),
-    "flip_test": Finding(flip_test=True),
-    "edges_px [320]": Finding(edges_px=(320,)),
-    "edges_px [256, 320]": Finding(edges_px=(256, 320)),
-    "edges_px [224, 256, 320]": Finding(edges_px=(224, 256, 320)),
-    "edges_px [256, 320], flip_test": Finding(edges_px=(256, 320), flip_test=True),
-    "min_score 0.2": Finding(min_score=0.2),
-}
+    f"edges_px {list(edges_px)}{', flip_test' if flip_test else ''}": Finding(edges_px=edges_px, flip_test=flip_test)
+    for edges_px in ((256,), (320,), (256, 320), (224, 256, 320))
+    for flip_test in (False, True)
+} | {"default, min_score 0.2": Finding(min_score=0.2)}
 LABELLINGS = {
-    "default": Labelling(),
-    "flip_test": Labelling(flip_test=True),
-    "edges_px [256, 320]": Labelling(edges_px=(256, 320)),
-    "edges_px [256, 320], flip_test": Labelling(edges_px=(256, 320), flip_test=True),
+    f"edges_px {list(edges_px)}{', flip_test' if flip_test else ''}": Labelling(edges_px=edges_px, flip_test=flip_test)
+    for edges_px in ((256,), (256, 320))
+    for flip_test in (False, True)
 }
 
 

@@ -24,7 +24,7 @@ class Finding:
 
     precision: str = "float32"
     edges_px: tuple[int, ...] = (256, 320)
-    flip_test: bool = False
+    flip_test: bool = True
     person: str = "main"
     min_score: float = 0.0
     low_scores: str = "drop"

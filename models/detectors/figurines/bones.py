@@ -18,8 +18,8 @@ SITTING = Pose(
     "sit", _HANGING, _HANGING, Limb((0.25, -0.25, 1.0), (0.1, -0.35, 1.0)), Limb((0.25, -0.2, 1.0), (0.1, -0.5, 1.0))
 )
 CHEERING = replace(CATALOGUE["spread"], name="cheer", left_arm=WAVE, right_arm=WAVE)
-POSES = (*CATALOGUE.values(), SITTING, SITTING, CHEERING)
 LEANING = ("walk_left", "walk_right", "run", "lunge", "reach")
+POSES = (*CATALOGUE.values(), SITTING, SITTING, CHEERING, *(CATALOGUE[name] for name in LEANING))
 FACE = [skeleton.NOSE, skeleton.LEFT_EYE, skeleton.RIGHT_EYE, skeleton.LEFT_EAR, skeleton.RIGHT_EAR]
 # Of each side: +1 left, -1 right; where its arm and its leg begin in the order of the joints.
 SIDES = ((1.0, skeleton.LEFT_SHOULDER, skeleton.LEFT_HIP), (-1.0, skeleton.RIGHT_SHOULDER, skeleton.RIGHT_HIP))
@@ -54,22 +54,25 @@ class Bones:
 def draw_pose(chance: Random) -> Pose:
     """A pose of the catalogue, sitting or cheering, a little different every time; who walks or runs leans forward.
 
-    Broad bodies hold their arms away from them: half of the figurines do, by up to 45 degrees more than the catalogue.
+    Broad bodies hold their arms away from them: half of the figurines do, by up to 60 degrees more than the catalogue.
     """
     pose = jittered(POSES[int(chance.integers(len(POSES)))], chance, 0.14)
     if chance.random() < 0.5:
-        aside = float(chance.uniform(0, 1))
-        pose = replace(pose, left_arm=_aside(pose.left_arm, aside), right_arm=_aside(pose.right_arm, aside))
+        upper = float(chance.uniform(0, 1.6))
+        lower = upper * float(chance.uniform(0, 0.6))
+        pose = replace(
+            pose, left_arm=_aside(pose.left_arm, upper, lower), right_arm=_aside(pose.right_arm, upper, lower)
+        )
     if pose.name not in LEANING:
         return pose
     lean = float(chance.uniform(0, 40))
     return replace(pose, hips=(pose.hips[0], lean, pose.hips[2]), head=(pose.head[0], -lean * 0.9, pose.head[2]))
 
 
-def _aside(arm: Limb, share: float) -> Limb:
-    """The arm with its upper part moved outward, and the lower one half as much."""
-    (x, *upper), (u, *lower) = arm.upper, arm.lower
-    return Limb((x + share, upper[0], upper[1]), (u + share / 2, lower[0], lower[1]))
+def _aside(arm: Limb, upper: float, lower: float) -> Limb:
+    """The arm with its two parts moved outward by so much."""
+    (x, *above), (u, *below) = arm.upper, arm.lower
+    return Limb((x + upper, above[0], above[1]), (u + lower, below[0], below[1]))
 
 
 def draw_bones(look: Random, pose: Pose) -> Bones:
@@ -88,7 +91,7 @@ def draw_bones(look: Random, pose: Pose) -> Bones:
     centre = neck + head @ np.array([0, tall * look.uniform(0.44, 0.5), tall * look.uniform(-0.02, 0.08)])
     roundness = float(look.choice([0.3, 0.45, 0.6, 0.8, 1.0]))
     arms = (torso * look.uniform(0.3, 0.5), torso * look.uniform(0.26, 0.46))
-    drop, foot, thigh = torso * look.uniform(0.04, 0.16), leg * look.uniform(0.14, 0.3), look.uniform(0.44, 0.56)
+    drop, foot, thigh = torso * look.uniform(0.0, 0.1), leg * look.uniform(0.14, 0.3), look.uniform(0.44, 0.56)
     legs = ((leg - foot) * thigh, (leg - foot) * (1 - thigh))
     joints, soles = np.zeros((18, 3)), []
     limbs = ((pose.left_arm, pose.left_leg), (pose.right_arm, pose.right_leg))

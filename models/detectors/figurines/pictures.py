@@ -96,9 +96,10 @@ def _put_together(bones: Bones, look: Random) -> Parts:
 
 
 def _view(chance: Random) -> tracing.View:
-    yaw = chance.normal(0, 35) if chance.random() < 0.5 else chance.uniform(-180, 180)
+    side = chance.choice([-90, 90]) + chance.normal(0, 22)
+    yaw = float(chance.choice([chance.normal(0, 35), chance.uniform(-180, 180), side], p=[0.4, 0.3, 0.3]))
     return tracing.View(
-        yaw_deg=float((yaw + 180) % 360 - 180), pitch_deg=float(chance.uniform(-6, 22)),
+        yaw_deg=(yaw + 180) % 360 - 180, pitch_deg=float(chance.uniform(-6, 22)),
         roll_deg=float(chance.normal(0, 3)), fill=float(chance.uniform(0.8, 0.97)),
         distance=float(chance.uniform(2.2, 4.5)),
     )  # fmt: skip
