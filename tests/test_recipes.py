@@ -114,7 +114,7 @@ def test_a_file_that_is_asked_for_is_missed_until_it_is_there(project, capsys):
 
 def test_a_dry_run_tells_and_writes_nothing(project, capsys):
     before = (project / "params.yaml").read_text()
-    arguments = ["-S", "finetune.steps=0", "-S", "finetune.scratch=false"]
+    arguments = ["-S", "finetune.steps=0", "-S", "finetune.scratch=false", "-S", "pretrain.precision=bf16-mixed"]
     assert commands.main(["use", "pg2-deepfashion", "--dry-run", *arguments]) == 0
     told = capsys.readouterr().out
     assert (project / "params.yaml").read_text() == before
@@ -123,6 +123,8 @@ def test_a_dry_run_tells_and_writes_nothing(project, capsys):
     assert "122.1" in told  # millions of parameters of the published G1
     assert "58,000 steps of 1" in told
     assert "GiB of its memory" in told
+    assert "as if it were float32: bf16-mixed takes less" in told
+    assert "pg2-deepfashion needs: pictures of 256x256" in told
 
 
 def test_the_arguments_for_dvc_are_those_values(project, capsys):
@@ -135,6 +137,13 @@ def test_the_arguments_for_dvc_are_those_values(project, capsys):
 
 def applied_with_seed(seed):
     return plan("pg2-seed001-wgan", seed=str(seed)).params
+
+
+def test_the_way_back_is_told_where_there_is_one(project, capsys):
+    commands.main(["use", "spt"])
+    assert "back: `posewright use quick`" in capsys.readouterr().out
+    commands.main(["use", "quick"])
+    assert "back:" not in capsys.readouterr().out
 
 
 def test_the_list_names_them_all(project, capsys):

@@ -64,11 +64,12 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         _tell_changes(plan.changes, "would change")
         _estimate(plan, max(recipe.pictures for recipe in chosen))
+        _tell_needs(chosen)
     else:
         _write(plan.text)
         _tell_changes(plan.changes, "changed")
     _tell_asked(chosen, overrides, plan)
-    if not args.dry_run and plan.changes:
+    if not args.dry_run and plan.changes and args.recipes != ["quick"]:
         print("back: `posewright use quick` for what the project came with, or `git checkout params.yaml`")
 
 
@@ -89,8 +90,8 @@ def _check_systems(plan: "Plan", names: list[str]) -> None:
     try:
         for method in plan.params.methods:
             read_settings(method_class(method).Settings, plan.params.system(method), where=method)
-            for stage in ("pretrain", "finetune"):
-                training_settings(plan.params, stage, method)
+        for stage, method in _stages(plan):
+            training_settings(plan.params, stage, method)
     except SettingsError as error:
         files = " and ".join(f"recipes/{name}.yaml" for name in names)
         raise UserError(f"{_PARAMS} with {files}: {error}") from None
@@ -126,6 +127,7 @@ def _tell_asked(chosen: "list[Recipe]", overrides: dict[str, str], plan: "Plan")
 
 def _estimate(plan: "Plan", pictures: int) -> None:
     from stages.estimates import SUSTAINED, estimate
+    from stages.pretrain import training_settings
 
     found = estimate(plan.params)
     print("\nnetworks, parameters in millions (of them learning)")
@@ -142,6 +144,19 @@ def _estimate(plan: "Plan", pictures: int) -> None:
     print(f"\nprojected for one modern GPU that sustains {rate} in float32, without data stages and evaluation:")
     print(f"  {_spoken(found.hours)} of training, {found.memory_gib:.1f} GiB of its memory")
     print(f"  {found.disk_gib(plan.params, pictures):.0f} GiB of disk for {pictures:,} pictures and the weights")
+
+    precision = {training_settings(plan.params, *each).precision for each in _stages(plan)} - {"32-true"}
+    if precision:
+        print(f"  as if it were float32: {', '.join(sorted(precision))} takes less of both")
+
+
+def _stages(plan: "Plan") -> list[tuple[str, str]]:
+    return [(stage, method) for stage in ("pretrain", "finetune") for method in plan.params.methods]
+
+
+def _tell_needs(chosen: "list[Recipe]") -> None:
+    for recipe in chosen:
+        print(f"\n{recipe.name} needs: {recipe.needs}")
 
 
 def _spoken(hours: float) -> str:

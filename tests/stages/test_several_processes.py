@@ -66,6 +66,26 @@ def test_a_launcher_gives_the_same_weights(launcher, make, by_itself):
     _check(project)
 
 
+def test_two_machines_give_the_same_weights(make, by_itself):
+    """Two launchers that find each other by an address, as on two machines; here both on this one."""
+    project = make()
+    project.change(**{"pretrain.devices": 1, "pretrain.nodes": 2})
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
+    env |= {"DVC_ROOT": str(project.folder)}
+    launcher = "-m torch.distributed.run --nnodes 2 --nproc-per-node 1 --master-addr 127.0.0.1 --master-port 29433"
+    machines = [
+        subprocess.Popen(
+            [sys.executable, *launcher.split(), "--node-rank", rank, "-m", "pipeline.run", "pretrain@adgan"],
+            cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    told = [machine.communicate(timeout=600)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], "\n".join(told)
+    assert project.files("pretrain", "adgan") == by_itself.files("pretrain", "adgan")
+    _check(project)
+
+
 def _check(project: Project) -> None:
     table = pd.read_csv(next(project.path("curves", "pretrain", "adgan").rglob("l1.tsv")), sep="\t")
     assert table["step"].tolist() == [2, 4]
