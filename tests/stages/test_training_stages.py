@@ -35,7 +35,8 @@ def project(packed_project, tmp_path_factory):
     )
     # The stages look as the instruments of `evaluate` do, so that these find in a target what is packed of it.
     for domain in ("source", "target"):
-        project.change(**{f"domains.{domain}.keypoints.edges_px": [256], f"domains.{domain}.parsing.flip_test": False})
+        project.change(**{f"domains.{domain}.keypoints.edges_px": [256]})
+        project.change(**{f"domains.{domain}.{stage}.flip_test": False for stage in ("keypoints", "parsing")})
     data = (f"{stage}@{domain}" for domain in ("source", "target") for stage in DATA_STAGES)
     project.run_together(*data, "pretrain@adgan", "finetune@adgan", "evaluate@adgan", "results", "report")
     return project
