@@ -20,7 +20,9 @@ SUFFIXES = (".tar", ".zip")
 _MOST_BYTES = 1 << 30
 _LOCKED, _NO_FILE = -2, -3
 _WHY_NOT = {
-    _LOCKED: "locked with a password or packed in a rare way: unpack it and set raw to the folder, or pack it again",
+    _LOCKED: (
+        "locked with a password or packed in a rare way: unpack the archive and set raw to the folder, or pack it again"
+    ),
     _NO_FILE: "a link or device in the archive, no file: pack it again with `tar -h --hard-dereference`",
 }
 
