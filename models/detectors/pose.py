@@ -254,4 +254,8 @@ def _prepared(network: nn.Module, precision: str) -> nn.Module:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
     if precision == "float32":
         return network.to(memory_format=torch.channels_last)
-    return Bfloat16(fused(network)) if precision == "bfloat16" else fused(network)
+    quick: Any = fused(network)
+    if precision == "bfloat16":
+        # The heads stay in float32: they say where joints are, and eight bits of that are tenths of a pixel.
+        quick.base_net = Bfloat16(quick.base_net)
+    return quick

@@ -68,19 +68,16 @@ def test_joints_are_those_of_the_plain_network(detector, unseen):
 
 @pytest.mark.parametrize(("precision", "mostly_px", "most_px"), [("fused", 0, 2 / 64), ("bfloat16", 0.25, 4)])
 def test_a_faster_precision_moves_joints_a_little(detector, unseen, precision, mostly_px, most_px):
-    quick, every = PoseDetector(precision=precision).detect(unseen.images), []
+    quick = PoseDetector(precision=precision).detect(unseen.images)
     for found, expected in zip(quick, detector.detect(unseen.images), strict=True):
         there = skeleton.is_present(expected[0].joints)
+        if precision == "fused":
+            np.testing.assert_array_equal(skeleton.is_present(found[0].joints), there)
         both = there & skeleton.is_present(found[0].joints)
         assert both.sum() >= 0.9 * there.sum()
         moved_px = np.abs(found[0].joints - expected[0].joints)[both, :2]
+        assert np.median(moved_px) <= mostly_px
         assert moved_px.max() <= most_px
-        if precision == "fused":
-            np.testing.assert_array_equal(skeleton.is_present(found[0].joints), there)
-            assert np.median(moved_px) == 0
-        every.append(moved_px)
-    # Of one picture alone the median of bfloat16 depends on the pose, and on the weights of the day.
-    assert np.median(np.concatenate(every)) <= mostly_px
 
 
 def test_bfloat16_labels_are_nearly_the_same(parser, unseen):
