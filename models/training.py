@@ -263,9 +263,12 @@ class Run:
         values = {f"train/{name}": float(term) for name, term in terms.items()}
         first = sum(map(abs, (self.history[0][1] if self.history else values).values()))
         for name, value in values.items():
-            if not math.isfinite(value) or abs(value) > self.settings.diverged_at * first:
+            limit = self.settings.diverged_at * first
+            if not math.isfinite(value) or abs(value) > limit:
+                beyond = f", beyond {limit:.4g} (diverged_at {self.settings.diverged_at:g} times the first losses)"
                 raise DivergedError(
-                    f"{self.method.name} diverged: {name} is {value:.4g} after {self.step} steps; "
+                    f"{self.method.name} diverged: {name} is {value:.4g} after {self.step} steps"
+                    f"{beyond if math.isfinite(value) else ''}; "
                     f"try a lower {self.method.name}.learning_rate or another seed"
                 )
         self.history.append((self.step, values))
