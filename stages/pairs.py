@@ -35,7 +35,7 @@ def run(job: Job) -> None:
         ShardReader(artifact(stage, job.item, folder), job.memo)
         for stage, folder in (("crop", "images"), ("parsing", "labels"), ("edges", "edges"))
     )
-    rows = catalog[[name in joints and name in maps and name in edges for name in catalog["id"]]]
+    rows = catalog[[name in joints and name in maps and name in edges for name in catalog["id"].tolist()]]
     looks = _look(job, rows["id"], images, maps) if _needs_looks(settings) else {}
     rows, filtered = _filter(rows, joints, looks, settings)
     twins = _find_twins(rows, looks, settings.different_bits) if settings.flips else {}
