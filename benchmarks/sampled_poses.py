@@ -15,7 +15,9 @@ from torch import Tensor
 
 from benchmarks.people import print_table
 from models.data import is_present
-from models.dpig import POSE, POSE_NUMBERS, Dpig
+from models.dpig import Dpig
+from models.dpig_codes import POSE
+from models.dpig_networks import POSE_NUMBERS
 from models.method import load
 from models.regions import pose_joints, pose_vector
 from models.sampling import is_body, sampled

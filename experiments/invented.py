@@ -16,7 +16,8 @@ from experiments.scores import read_sight
 from experiments.settings import HERE, Settings, trained_folder
 from experiments.tables import Table, cell, holds_zero, said
 from models.data import Batch, to_levels
-from models.dpig import BACKGROUND, FOREGROUND, POSE, Dpig
+from models.dpig import Dpig
+from models.dpig_codes import BACKGROUND, FOREGROUND, POSE
 from models.method import load
 from models.metrics.intervals import bootstrap_mean
 from models.reid import SIZE, Embedder, People, ReidSettings, adapt, believed, fresh, kissme, learn, rank

@@ -1,4 +1,4 @@
-"""Stage II of DPIG: mappings from noise to the codes of real pictures, and the critics that they learn from.
+"""DPIG's codes by factor, and stage II: mappings from noise to codes of real pictures, the critics they learn from.
 
 Shape suffixes: B batch, N numbers of a code.
 """
@@ -9,6 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+FOREGROUND, BACKGROUND, POSE = "foreground", "background", "pose"
+Codes = dict[str, Tensor]  # (B, N) by factor
 
 NOISE = 0.2  # deviation of what the mappings are fed, in training and in sampling
 

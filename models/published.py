@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from models.adgan import Generator
 from models.discriminators import Norm, ResidualDiscriminator
-from models.scagan import Generator as ScaganGenerator
-from models.scagan import PriorTransfer
+from models.scagan_networks import Generator as ScaganGenerator
+from models.scagan_networks import PriorTransfer
 from models.spt_networks import Appearance, PublishedAppearance
 from pipeline.people.skeleton import JOINTS
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.data import Batch, is_present
-from models.dpig import POSE, Codes, Dpig
+from models.dpig import Dpig
+from models.dpig_codes import POSE, Codes
 from pipeline.people.labels import BACKGROUND
 from pipeline.people.skeleton import JOINTS, LEFT_HIP, LIMBS, NECK, RIGHT_HIP
 

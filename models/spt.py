@@ -5,7 +5,7 @@ the picture. It learns from a circle, there and back, with critics, a pose netwo
 pictures before, and a style that is compared region by region. Of the target nothing is read but the joints.
 
 Shape suffixes: B batch, C channels, H W rows and columns, L regions, J the 18 joints. "Half" is half of the size that
-H_A works at, where its global network and H_S work.
+H_A works at, where its global network and H_S work (models/spt_networks.py).
 
 What `compat: original` keeps of the published code, and the default mends: height and width change places in the warps
 (`models.warps`); at half the size joints are cut to whole pixels while the pose maps' sigma stays; ImageNet's mean and
@@ -23,18 +23,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.data import Batch, pose_maps
+from models.data import Batch
 from models.features import Trunk, layer_index, to_imagenet
 from models.losses import lsgan
 from models.method import Method, Moment, Phase, Update
 from models.settings import SettingsError, setting
+from models.spt_looks import Look, Sizes, halved, make_look, padded
 from models.spt_networks import Appearance, Down, PatchCritic, PoseNetwork, Semantic, Up
 from models.warps import body_masks, body_parts, crop_faces, joint_patches, make_warps, moved_at_random, ten_labels
 from pipeline.people.parts import TEN_LABELS
 from pipeline.people.skeleton import JOINTS
 
 _TAP = "relu2_1"
-_LEAST = 64  # a smaller side has too few pixels for six levels: it is padded
 _MASK_PX = 4.0  # of the body masks, for pictures of 256 rows
 _MODES = {
     "baseline": ("pose", "appearance"),
@@ -81,22 +81,6 @@ class SptSettings:
             raise SettingsError(f"enhancer_until: {self.enhancer_until} is before enhancer_from ({self.enhancer_from})")
         if self.pose_share + self.semantic_share + self.joint_share >= 1:
             raise SettingsError("pose_share: with semantic_share and joint_share it must leave steps for H_A (below 1)")
-
-
-Sizes = tuple[Tensor, Tensor]  # at full and at half size
-
-
-@dataclass(frozen=True)
-class Look:
-    """A person without a picture: joints, pose maps, and the nine label maps without background, or none."""
-
-    joints: Sizes
-    poses: Sizes
-    labels: Sizes | None
-
-    def planes(self, size: int) -> list[Tensor]:
-        """Label maps, where there are any, and pose maps at full (0) or half (1) size."""
-        return [*([self.labels[size]] if self.labels else []), self.poses[size]]
 
 
 @dataclass(frozen=True)
@@ -177,7 +161,7 @@ class Spt(Method):
 
     def train_step(self, batch: Batch, update: Update, at: Moment) -> dict[str, Tensor]:
         """Generators first, then critics. Of the target only the joints are read (`ts_gt`: its label map too)."""
-        batch = _padded(batch)
+        batch = padded(batch)
         has_critics = at.phase == "joint" or at.progress >= self.settings.critics_after
         if at.phase == "pose":
             terms = {"pose": self._pose_error(batch.source, self._look(batch.source_joints, None, batch))}
@@ -203,21 +187,8 @@ class Spt(Method):
 
     def _look(self, joints_BJ3: Tensor, labels_BHW: Tensor | None, batch: Batch) -> Look:
         """The look of these joints and ten labels, at the batch's size."""
-        planes = None
-        if labels_BHW is not None:
-            full = F.one_hot(labels_BHW, len(TEN_LABELS))[..., 1:].permute(0, 3, 1, 2).float()
-            planes = full, full[..., ::2, ::2]
-        is_there = joints_BJ3[..., 2:] > 0
-        cut = self.settings.compat == "original"
-        places = (joints_BJ3[..., :2] * 0.5).trunc() if cut else (joints_BJ3[..., :2] / 2 - 0.25).clamp_min(0)
-        half = torch.cat([torch.where(is_there, places, -1), joints_BJ3[..., 2:]], -1)
-        sigma_px = self.settings.sigma_px * batch.scale
-        height, width = batch.size
-        poses = (
-            pose_maps(joints_BJ3, (height, width), sigma_px=sigma_px),
-            pose_maps(half, (height // 2, width // 2), sigma_px=sigma_px if cut else sigma_px / 2),
-        )
-        return Look((joints_BJ3, half), poses, planes)
+        sigma_px, cut = self.settings.sigma_px * batch.scale, self.settings.compat == "original"
+        return make_look(joints_BJ3, labels_BHW, batch.size, sigma_px=sigma_px, cut=cut)
 
     def _known_look(self, parsing_BHW: Tensor, joints_BJ3: Tensor, batch: Batch) -> Look:
         """The look of a person whose label map is known."""
@@ -267,9 +238,9 @@ class Spt(Method):
 
     def draw(self, batch: Batch) -> Tensor:
         """(B, 3, H, W) in [-1, 1] for a batch of the network's size."""
-        whole = _padded(batch)
+        whole = padded(batch)
         source = self._known_look(whole.source_parsing, whole.source_joints, whole)
-        image = self._paint(_halved(whole.source), source, self._target_look(whole, source))
+        image = self._paint(halved(whole.source), source, self._target_look(whole, source))
         return image[..., : batch.size[0], : batch.size[1]]
 
     @torch.no_grad()
@@ -281,7 +252,7 @@ class Spt(Method):
         if self.settings.mode == "baseline":
             raise SettingsError("spt.mode baseline draws without label maps, so none can be given; train another mode")
         small = batch.scaled(self.settings.scale)
-        whole = _padded(small)
+        whole = padded(small)
         source, target = (
             self._known_look(parsing, joints, whole)
             for parsing, joints in (
@@ -289,7 +260,7 @@ class Spt(Method):
                 (whole.target_parsing, whole.target_joints),
             )
         )
-        image = self._paint(_halved(whole.source), source, target)[..., : small.size[0], : small.size[1]].float()
+        image = self._paint(halved(whole.source), source, target)[..., : small.size[0], : small.size[1]].float()
         if image.shape[-2:] == batch.size:
             return image
         return F.interpolate(image, batch.size, mode="bicubic", align_corners=False).clamp(-1, 1)
@@ -335,7 +306,7 @@ class Spt(Method):
         image, parsing, joints = moved_at_random(batch.source, batch.source_parsing, batch.source_joints)
         source = self._known_look(batch.source_parsing, batch.source_joints, batch)
         target = self._known_look(parsing, joints, batch)
-        drawn = self._paint(_halved(batch.source), source, target, self._alpha(at.progress))
+        drawn = self._paint(halved(batch.source), source, target, self._alpha(at.progress))
         return {"own": (self.settings.l1 or 1.0) * F.l1_loss(drawn, image)}
 
     def _circle(self, batch: Batch, at: Moment) -> Circle:
@@ -347,7 +318,7 @@ class Spt(Method):
             with torch.no_grad(), _resting(getattr(self, "semantic", None)):
                 target = self._target_look(batch, source)
         alpha = 1.0 if at.phase == "joint" else self._alpha(at.progress)
-        there = self._paint(_halved(batch.source), source, target, alpha)
+        there = self._paint(halved(batch.source), source, target, alpha)
         back = self._paint((there, F.avg_pool2d(there, 2)), target, source, alpha)
         return Circle(source, target, batch.source, there, back)
 
@@ -462,45 +433,3 @@ def _resting(network: nn.Module | None) -> Iterator[None]:
     finally:
         if network is not None:
             network.train(was_training)
-
-
-def _halved(image: Tensor) -> Sizes:
-    """The picture, and it at half size."""
-    height, width = image.shape[-2:]
-    half = F.interpolate(image, (height // 2, width // 2), mode="bicubic", antialias=True, align_corners=False)
-    return image, half
-
-
-def _padded(batch: Batch) -> Batch:
-    """The batch with even sides of 64 pixels at least, and its pseudo labels at its size.
-
-    What is new at the right and at the bottom repeats the border; joints stay where they are.
-    """
-    height, width = batch.size
-    down, across = (max(_LEAST, side + side % 2) - side for side in (height, width))
-    pseudo = batch.pseudo and _scaled_pseudo(*batch.pseudo, batch.size)
-    if not (down or across):
-        return replace(batch, pseudo=pseudo)
-
-    def grown(planes: Tensor) -> Tensor:
-        rows, columns = (
-            torch.arange(side + more).clamp_max(side - 1) for side, more in ((height, down), (width, across))
-        )
-        return planes[..., rows[:, None], columns]
-
-    return replace(
-        batch,
-        source=grown(batch.source),
-        source_parsing=grown(batch.source_parsing),
-        target=grown(batch.target),
-        target_parsing=grown(batch.target_parsing),
-        target_mask=grown(batch.target_mask),
-        pseudo=pseudo and (grown(pseudo[0]), pseudo[1]),
-    )
-
-
-def _scaled_pseudo(parsing_BHW: Tensor, joints_BJ3: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    ratio = joints_BJ3.new_tensor([size[1] / parsing_BHW.shape[2], size[0] / parsing_BHW.shape[1]])
-    places = ((joints_BJ3[..., :2] + 0.5) * ratio - 0.5).clamp_min(0)
-    joints = torch.where(joints_BJ3[..., 2:] > 0, torch.cat([places, joints_BJ3[..., 2:]], -1), joints_BJ3)
-    return F.interpolate(parsing_BHW[:, None], size, mode="nearest-exact")[:, 0], joints

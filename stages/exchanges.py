@@ -170,7 +170,8 @@ def _repaint(method: Method, people: Sequence[Arrays], layouts: Sequence[Arrays]
 
 def _samples(method: Method, figure: Figure) -> list[sheets.Tile]:
     """The person with each factor varied alone, then with all of them: nobody."""
-    from models.dpig import POSE, Dpig
+    from models.dpig import Dpig
+    from models.dpig_codes import POSE
     from models.sampling import sampled, without_pose
 
     assert isinstance(method, Dpig)

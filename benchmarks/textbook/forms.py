@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.textbook.adgan import TextbookAdgan
-from models import dpig, pg2, scagan, spt
+from models import dpig, dpig_networks, pg2, regions, scagan, scagan_networks, spt
 from models.blocks import _PairDecoder
 from models.data import Batch, one_hot, pose_maps
+from models.dpig_codes import BACKGROUND, FOREGROUND, Codes
 from models.edge_crops import crop_joints
 from models.features import Trunk, layer_index
 from models.method import Method, Moment
@@ -102,23 +103,23 @@ class _TextbookPg2(pg2.Pg2):
     """The decoder alone differs."""
 
 
-class _OneByOne(dpig.AppearanceEncoder):
+class _OneByOne(dpig_networks.AppearanceEncoder):
     """Each region's crop goes through the encoder alone."""
 
-    def forward(self, x_B3HW: Tensor, sight: dpig.Sight) -> dpig.Codes:
+    def forward(self, x_B3HW: Tensor, sight: dpig_networks.Sight) -> Codes:
         x_BCHW = self.stem_pair(F.relu(self.stem(x_B3HW)))
         person_BCHW = x_BCHW if self.background is None else x_BCHW * sight.mask
         codes = []
         for region in range(sight.boxes.shape[1]):
-            cut = dpig.crops(person_BCHW, sight.boxes[:, region, None], self.crop_px)
+            cut = regions.crops(person_BCHW, sight.boxes[:, region, None], self.crop_px)
             codes.append(self.region(cut) * sight.visible[:, region, None])
-        found = {dpig.FOREGROUND: torch.cat(codes, 1)}
+        found = {FOREGROUND: torch.cat(codes, 1)}
         if self.background is not None:
-            found[dpig.BACKGROUND] = self.background(x_BCHW * (1 - sight.mask))
+            found[BACKGROUND] = self.background(x_BCHW * (1 - sight.mask))
         return found
 
 
-class _TiledDecoder(dpig.Decoder):
+class _TiledDecoder(dpig_networks.Decoder):
     """The code stands at every pixel of the input."""
 
     def draw(self, code_BN: Tensor, pose_BJHW: Tensor) -> Tensor:
@@ -133,7 +134,7 @@ class _TextbookDpig(dpig.Dpig):
     """Encoder and decoder differ."""
 
 
-class _FullSpade(scagan.Spade):
+class _FullSpade(scagan_networks.Spade):
     """The guide is enlarged and convolved at full size."""
 
     def _modulation(self, guide_BGhw: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -196,7 +197,7 @@ _FORMS: dict[str, type[Method]] = {
 }
 _LAYERS: dict[type[torch.nn.Module], type[torch.nn.Module]] = {
     _PairDecoder: _LateDecoder,
-    dpig.AppearanceEncoder: _OneByOne,
-    dpig.Decoder: _TiledDecoder,
-    scagan.Spade: _FullSpade,
+    dpig_networks.AppearanceEncoder: _OneByOne,
+    dpig_networks.Decoder: _TiledDecoder,
+    scagan_networks.Spade: _FullSpade,
 }

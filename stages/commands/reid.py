@@ -63,7 +63,7 @@ def _make(args: argparse.Namespace) -> None:
     from PIL import Image
 
     from models.data import to_levels
-    from models.dpig import BACKGROUND, FOREGROUND, POSE
+    from models.dpig_codes import BACKGROUND, FOREGROUND, POSE
     from models.sampling import sampled
     from stages.commands.sample import open_drawing_method
     from stages.reid_sets import name_of

@@ -21,7 +21,8 @@ from pipeline.errors import UserError
 from stages.commands._pictures import add_shared_arguments, check_files, look_at, open_method, write_results
 
 if TYPE_CHECKING:
-    from models.dpig import Codes, Dpig
+    from models.dpig import Dpig
+    from models.dpig_codes import Codes
     from stages.photograph import Photograph
 
 _MOST = 64
@@ -93,7 +94,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _codes(args: argparse.Namespace, method: "Dpig", seen: "dict[Path, Photograph]") -> "Codes":
     """(count, N) by factor; without a code of the pose, the person's own pose is taken joint by joint."""
-    from models.dpig import POSE
+    from models.dpig_codes import POSE
     from models.sampling import path, sampled, without_pose
     from stages.photograph import make_batch
 

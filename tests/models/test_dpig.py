@@ -9,20 +9,11 @@ from torch.nn import functional as F
 
 from models.data import pose_maps, take
 from models.discriminators import clip_weights
-from models.dpig import (
-    BACKGROUND,
-    FOREGROUND,
-    POSE,
-    AppearanceEncoder,
-    Critic,
-    Decoder,
-    DpigSettings,
-    PoseDecoder,
-    pose_joints,
-    pose_vector,
-)
-from models.dpig_codes import CodeCritic, ResidualMlp, WhitenedMapping
+from models.dpig import Dpig, DpigSettings
+from models.dpig_codes import BACKGROUND, FOREGROUND, POSE, CodeCritic, ResidualMlp, WhitenedMapping
+from models.dpig_networks import Decoder, PoseDecoder
 from models.method import Method, Moment, build
+from models.regions import pose_joints, pose_vector
 from models.settings import SettingsError, read_settings
 from tests.models.contract import MethodContract, Updates
 from tests.test_recipes import applied
@@ -96,9 +87,10 @@ FASHION = DpigSettings(layout="deepfashion", rows=256, columns=256, crop_px=64)
 )
 def test_the_networks_have_the_published_sizes(settings, encoder, decoder, critic):
     with torch.device("meta"):
-        assert _count(AppearanceEncoder(settings)) == encoder
-        assert _count(Decoder(settings)) == decoder
-        assert _count(Critic(settings)) == critic
+        method = Dpig(settings)
+    assert _count(method.encoder) == encoder
+    assert _count(method.decoder) == decoder
+    assert _count(method.critic) == critic
 
 
 def test_the_small_networks_have_the_published_sizes():
@@ -119,7 +111,7 @@ def test_the_small_networks_have_the_published_sizes():
 
 def test_published_layers_have_the_pages_shapes():
     with torch.device("meta"):
-        encoder, decoder = AppearanceEncoder(MARKET), Decoder(FASHION)
+        encoder, decoder = Dpig(MARKET).encoder, Dpig(FASHION).decoder
     shapes = {key: tuple(value.shape) for key, value in [*encoder.state_dict().items(), *decoder.state_dict().items()]}
     assert shapes["region.head.weight"] == (32, 3 * 3 * 640)
     assert shapes["background.head.weight"] == (128, 8 * 4 * 640)
@@ -132,18 +124,23 @@ def test_published_layers_have_the_pages_shapes():
 @pytest.mark.parametrize(("size", "scores"), [((128, 64), 1), ((256, 256), 8), ((256, 128), 4), ((256, 176), 6)])
 def test_the_originals_critic_gives_a_large_picture_several_scores(size, scores):
     """Rows of 16,384 numbers of the last map, 512 channels at a sixteenth of the size."""
-    critic = Critic(DpigSettings(width=0.05, rows=size[0], columns=size[1], compat="original"))
+    critic = Dpig(DpigSettings(width=0.05, rows=size[0], columns=size[1], compat="original")).critic
     assert critic(torch.rand(2, 3, *size)).shape == (2 * scores,)
-    mended = Critic(DpigSettings(width=0.05, rows=size[0], columns=size[1]))
+    mended = Dpig(DpigSettings(width=0.05, rows=size[0], columns=size[1])).critic
     assert mended(torch.rand(2, 3, *size)).shape == (2,)
 
 
 # The parts, against plain ones.
 
 
+def tiny_decoder():
+    settings = DpigSettings(**TINY)
+    return Decoder(settings.numbers, size=settings.size, width=settings.width).double()
+
+
 def test_the_code_stands_at_every_pixel_borders_included():
     torch.manual_seed(0)
-    decoder = Decoder(DpigSettings(**TINY)).double()
+    decoder = tiny_decoder()
     nn.init.normal_(decoder.encoder.first.bias)
     code, pose = torch.randn(2, decoder.numbers).double(), torch.randn(2, 18, 48, 37).double()
     spread = code[..., None, None].expand(-1, -1, 48, 48)
@@ -154,7 +151,7 @@ def test_the_code_stands_at_every_pixel_borders_included():
 
 def test_codes_stand_at_their_places_and_the_background_elsewhere():
     torch.manual_seed(0)
-    decoder = Decoder(DpigSettings(**TINY)).double()
+    decoder = tiny_decoder()
     code, pose = torch.randn(2, decoder.numbers).double(), torch.randn(2, 18, 48, 37).double()
     places = (torch.rand(2, 7, 48, 37) < 0.2).double()
     laid_out = torch.zeros(2, decoder.numbers + 18, 48, 48).double()

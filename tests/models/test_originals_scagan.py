@@ -9,7 +9,7 @@ import torch
 from models.discriminators import ResidualDiscriminator
 from models.method import build
 from models.originals import OriginalMismatch, load_original, to_method, to_original
-from models.scagan import Generator, PriorTransfer
+from models.scagan_networks import Generator, PriorTransfer
 from tests.models.published import critic, critic_shapes, doubled, empty, lively, same, shapes_of, worst
 from tests.models.published_scagan import transferred
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.data import take
-from models.dpig import BACKGROUND, FOREGROUND, POSE
+from models.dpig_codes import BACKGROUND, FOREGROUND, POSE
 from models.method import build
 from models.sampling import is_body, nobody, on_sphere, path, sampled, without_pose
 from pipeline.people.skeleton import JOINTS

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from models.data import Pairs, take
 from models.discriminators import ResidualDiscriminator
 from models.method import Moment, build
-from models.scagan import Generator, PriorTransfer, ScaganSettings, Spade, StyleEncoder, _ladder, scale_norm
+from models.scagan import ScaganSettings
+from models.scagan_networks import Generator, PriorTransfer, Spade, StyleEncoder, _ladder, scale_norm
 from models.settings import SettingsError, read_settings
 from models.training import TrainingSettings, train
 from tests.models.contract import TRAINING, MethodContract, Notebook, Updates, resized, section

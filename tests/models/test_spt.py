@@ -14,7 +14,8 @@ from models.data import Draw, Pairs, Unpaired, take
 from models.method import Moment, build
 from models.originals import OriginalMismatch, load_original, to_method, to_original
 from models.settings import SettingsError
-from models.spt import Spt, _padded, grams, style_distance
+from models.spt import Spt, grams, style_distance
+from models.spt_looks import padded
 from models.spt_networks import Appearance, PatchCritic, PoseNetwork, Semantic
 from pipeline.imports import ROOT
 from tests.models.contract import CPU, MethodContract, Updates, section
@@ -39,7 +40,7 @@ class TestSpt(MethodContract):
     def distance(self, method, batch):
         """How far the moved label maps are from the pseudo labels."""
         with torch.no_grad():
-            small = _padded(batch.scaled(method.settings.scale))
+            small = padded(batch.scaled(method.settings.scale))
             return float(method.eval()._semantic_terms(small, with_critic=False)[0]["labels"])
 
 
@@ -300,7 +301,7 @@ def test_style_is_the_difference_of_gram_matrices():
 
 def test_label_maps_are_judged_by_the_weighted_cross_entropy(batch):
     method = spt().eval()
-    small = _padded(batch.scaled(0.5))
+    small = padded(batch.scaled(0.5))
     terms, criticism = method._semantic_terms(small, with_critic=False)
     assert not criticism
     source = method._known_look(small.source_parsing, small.source_joints, small)
@@ -442,7 +443,7 @@ def test_only_end_to_end_training_moves_the_label_maps_with_the_picture(batch):
 
 def test_the_pictures_loss_alone_reaches_the_semantic_generator(batch):
     method = spt().train()
-    small = _padded(batch.scaled(0.5))
+    small = padded(batch.scaled(0.5))
     circle = method._circle(small, Moment("joint", 0, 1))
     circle.there.square().mean().backward()
     assert method.semantic.encoder_map.net[0].weight.grad.abs().sum() > 0
@@ -493,7 +494,7 @@ def test_the_enhancer_fades_in(batch):
     method = spt(enhancer_from=0.2, enhancer_until=0.6)
     found = [method._alpha(progress) for progress in (0, 0.2, 0.4, 0.6, 0.9)]
     assert found == pytest.approx([0, 0, 0.5, 1, 1])
-    small = _padded(batch.scaled(0.5))
+    small = padded(batch.scaled(0.5))
     for step, is_reached in ((0, False), (4, True)):
         method.zero_grad()
         method._circle(small, Moment("appearance", step, 10)).back.sum().backward()
