@@ -263,28 +263,37 @@ class Run:
         values = {f"train/{name}": float(term) for name, term in terms.items()}
         first = sum(map(abs, (self.history[0][1] if self.history else values).values()))
         for name, value in values.items():
-            limit = self.settings.diverged_at * first
-            if not math.isfinite(value) or abs(value) > limit:
-                beyond = f", beyond {limit:.4g} (diverged_at {self.settings.diverged_at:g} times the first losses)"
-                raise DivergedError(
-                    f"{self.method.name} diverged: {name} is {value:.4g} after {self.step} steps"
-                    f"{beyond if math.isfinite(value) else ''}; "
-                    f"try a lower {self.method.name}.learning_rate or another seed"
-                )
+            self._check(name, value, limit=self.settings.diverged_at * first)
         self.history.append((self.step, values))
         logger.log(self.step, values)
 
     def show(self, held_out: Batch, logger: Logger) -> None:
-        """Draw the held-out pairs with the averaged weights: the first four as a sheet, all of them as a number."""
+        """Draw the held-out pairs with the averaged weights: the first four as a sheet, all of them as a number.
+
+        DivergedError when they are no pictures: the last step may have spoilt the weights, and no loss tells of it.
+        """
+        score, name = 0.0, "validation/l1_person"
         if self.fabric.is_global_zero:
             generated = self.averaged.generate(held_out)
             difference = ((generated - held_out.target).abs() * held_out.target_mask).sum()
             score = float(difference / (3 * held_out.target_mask.sum().clamp_min(1)))
-            logger.log(self.step, {"validation/l1_person": score})
+        score = devices.agreed(score)
+        self._check(name, score)
+        if self.fabric.is_global_zero:
+            logger.log(self.step, {name: score})
             logger.samples(self.step, sheet(held_out, generated, rows=4))
-        score = devices.agreed(score if self.fabric.is_global_zero else 0.0)
         self._judge(score)
-        self.history.append((self.step, {"validation/l1_person": score}))
+        self.history.append((self.step, {name: score}))
+
+    def _check(self, name: str, value: float, *, limit: float = math.inf) -> None:
+        if math.isfinite(value) and abs(value) <= limit:
+            return
+        beyond = f", beyond {limit:.4g} (diverged_at {self.settings.diverged_at:g} times the first losses)"
+        raise DivergedError(
+            f"{self.method.name} diverged: {name} is {value:.4g} after {self.step} steps"
+            f"{beyond if math.isfinite(value) else ''}; "
+            f"try a lower {self.method.name}.learning_rate or another seed"
+        )
 
     def _judge(self, score: float) -> None:
         """Remember the averaged weights where they are the best so far; before the last phase nothing is drawn well."""

@@ -2,7 +2,7 @@
 
 Every stage keeps what it has finished below .cache/, so that it is not done twice: pictures by their content, whole
 shards, checkpoints of unfinished trainings. All of it may be deleted at any time; the results stay, the time is lost.
-What was not used for longest goes first.
+Trainings that nobody went on with for a day go first, then what was not used for longest.
 
 Examples:
   posewright cache
@@ -11,9 +11,17 @@ Examples:
 
 import argparse
 import re
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
 
+if TYPE_CHECKING:
+    from pipeline.memo import Memo
+
+_DAY_S = 86_400
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -30,11 +38,31 @@ def run(args: argparse.Namespace) -> None:
 
     folder = cache_folder()
     memo = Memo(folder / "memo")
+    runs = folder / "runs"
     if args.prune:
-        print(f"{_spoken(memo.prune(_bytes_of(args.max_size)))} removed")
+        print(f"{_spoken(_prune(memo, runs, _bytes_of(args.max_size)))} removed")
     print(f"{_spoken(memo.size())} of finished work in {folder / 'memo'}")
-    runs = sum(path.stat().st_size for path in (folder / "runs").rglob("*") if path.is_file())
-    print(f"{_spoken(runs)} of unfinished trainings in {folder / 'runs'}")
+    print(f"{_spoken(_size(runs))} of unfinished trainings in {runs}")
+
+
+def _prune(memo: "Memo", runs: Path, max_bytes: int) -> int:
+    """Make both no larger than `max_bytes` together, without the trainings of today; the bytes removed."""
+    before = memo.size() + _size(runs)
+    trainings = sorted((_last_written(folder), folder) for folder in runs.glob("*"))
+    for written, folder in trainings:
+        # One that runs writes checkpoints.
+        if memo.size() + _size(runs) > max_bytes and time.time() - written > _DAY_S:
+            shutil.rmtree(folder)
+    memo.prune(max(0, max_bytes - _size(runs)))
+    return before - memo.size() - _size(runs)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _last_written(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
 
 
 def _bytes_of(text: str) -> int:

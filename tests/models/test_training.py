@@ -113,6 +113,21 @@ def test_a_loss_that_is_no_number_stops_the_run(train_pairs, val_pairs, tmp_path
         train(method, train_pairs, SHORT, validation=val_pairs, logger=Notebook(), work_dir=tmp_path)
 
 
+def test_weights_that_the_last_step_has_spoilt_are_not_kept(train_pairs, val_pairs, tmp_path, monkeypatch):
+    advance, notebook = Run.advance, Notebook()
+
+    def spoil(run: Run, batch: Batch) -> dict[str, torch.Tensor]:
+        terms = advance(run, batch)
+        if run.step == SHORT.steps:
+            torch.nn.init.constant_(run.averaged.generator.fc.fc.weight, float("nan"))
+        return terms
+
+    monkeypatch.setattr(Run, "advance", spoil)
+    with pytest.raises(DivergedError, match=r"^adgan diverged: validation/l1_person is nan after 6 steps; try a lower"):
+        _train(train_pairs, val_pairs, tmp_path, notebook)
+    assert set(notebook.sheets) == {4}
+
+
 def _run(settings: TrainingSettings) -> Run:
     return Run(Fabric(accelerator="cpu", devices=1), build("adgan", SMALL).train(), settings)
 

@@ -3,6 +3,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from PIL import Image
 
 from pipeline import quarantine
 from pipeline.imports import ROOT
+from pipeline.memo import Memo
 from pipeline.packed import Picture, write_pack
 from pipeline.people import heatmaps, labels, skeleton
 from pipeline.pictures import encode_png
@@ -179,6 +182,24 @@ def test_the_command_answers_without_loading_libraries():
         "sys.exit(bool({'torch', 'numpy', 'pandas', 'h5py', 'PIL'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_trainings_that_nobody_went_on_with_are_pruned_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    memo = Memo(Path(".cache/memo"))
+    memo.put({b"k": {"a": b"1"}})
+    for name, days in (("oldest", 3), ("older", 2), ("running", 0)):
+        checkpoint = Path(".cache/runs", name, "step-000004.pt")
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.write_bytes(bytes(10**6))
+        for path in (checkpoint, checkpoint.parent):
+            os.utime(path, (time.time() - days * 86_400 - 60,) * 2)
+    limit = memo.size() + 2_500_000
+    for size, left, kept in ((limit, ["older", "running"], b"1"), (0, ["running"], None)):
+        assert commands.main(["cache", "--prune", "--max-size", str(size)]) == 0
+        assert sorted(path.name for path in Path(".cache/runs").iterdir()) == left
+        assert memo.get(b"k") == (kept and {"a": kept})
+        assert f"{len(left)}.0 MB of unfinished trainings" in capsys.readouterr().out
 
 
 def test_a_full_disk_is_told_without_a_traceback(made, monkeypatch, capsys):
