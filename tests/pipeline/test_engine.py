@@ -78,6 +78,25 @@ def test_a_damaged_entry_is_computed_again(memo):
     assert 0 < again.computed < 12
 
 
+class Two:
+    """A worker of two outputs; odd items have but one."""
+
+    def __call__(self, items):
+        return [{"out": item.inputs[0]} | ({} if item.inputs[0][0] % 2 else {"even": b"yes"}) for item in items]
+
+
+def test_what_is_pruned_while_a_stage_runs_is_computed_again(memo):
+    results = map_items(ITEMS, Two, memo=memo, fingerprint=b"f", engine=INLINE, title="t")
+    Memo(memo.folder).prune(0)
+    assert {name: content.read() for name, content in results.contents("out").items()} == {
+        item.id: item.inputs[0] for item in ITEMS
+    }
+    Memo(memo.folder).prune(0)
+    assert list(results.contents("even")) == [item.id for item in ITEMS[::2]]
+    Memo(memo.folder).prune(0)
+    assert set(results.values("out")) == {item.id for item in ITEMS}
+
+
 COUNTING = """
 import os, sys, time
 from pathlib import Path
