@@ -191,6 +191,20 @@ def is_running(pid):
         return False
 
 
+def test_workers_say_nothing_of_ctrl_c(tmp_path):
+    (tmp_path / "main.py").write_text(COUNTING)
+    command = [sys.executable, str(tmp_path / "main.py"), "processes"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    started = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(started.read_text().split()) < 3:  # two workers, and Python's own tracker
+        time.sleep(0.005)
+    time.sleep(0.15)  # they load their modules
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode
+    assert told.count("Traceback") == 1, told  # the parent's own
+
+
 def test_workers_end_with_their_parent(tmp_path):
     script = f"""
 import os, time
