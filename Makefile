@@ -19,7 +19,7 @@ setup: .venv/.ready  ## create .venv and install what requirements.txt pins; bui
 	@touch $@
 
 repro: setup     ## run the whole DAG: pictures, training, data/report/index.html
-	@test -s .dvc/tmp/rwlock || rm -f .dvc/tmp/rwlock  # left empty by a dvc that was killed; the next would not start
+	@python -m pipeline.mend  # files that a killed dvc left torn; the next would not start
 	dvc repro
 
 .venv/.ray: .venv/.ready requirements-ray.txt

@@ -43,7 +43,7 @@ class Content:
         except OSError as error:
             raise UserError(f"{self.name} cannot be read any more ({error.strerror}): put it back") from error
         if digest([data]) != self.digest:
-            raise UserError(f"{self.name or 'an input'} changed while the project ran: start it again")
+            raise UserError(f"{self.name or 'an input'} changed while the project ran: `touch` it and start it again")
         return data
 
 

@@ -108,17 +108,24 @@ class _Processes:
     def __init__(self, make_worker: Callable[[], Worker], engine: Engine) -> None:
         self.workers = engine.workers or os.cpu_count() or 1
         self.start = (_start_worker, (make_worker, os.getpid()))
-        self.pool = ProcessPoolExecutor(self.workers, get_context("spawn"), *self.start)
+        self.pool = self._open()
+
+    def _open(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.workers, get_context("spawn"), *self.start)
 
     def room(self) -> int:
         return 2 * self.workers
 
     def submit(self, items: Sequence[Item]) -> Any:
+        # The first call starts the processes, deaf to Ctrl-C from their first line on: their parent tells of it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             return self.pool.submit(_call_worker, items)
         except BrokenProcessPool:
-            self.pool = ProcessPoolExecutor(self.workers, get_context("spawn"), *self.start)
+            self.pool = self._open()
             return self.pool.submit(_call_worker, items)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def wait(self, handles: Iterable[Any]) -> Iterable[Any]:
         return wait_for(handles, return_when=FIRST_COMPLETED).done

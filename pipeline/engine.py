@@ -9,7 +9,7 @@ one more where its answer was still on the way.
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any
 
@@ -85,11 +85,14 @@ class Results:
 
     def contents(self, name: str) -> dict[str, Content]:
         """The output `name` of every item that has one, not read before it is needed."""
-        known = self.memo.digests(self.keys.values(), name)
+        known = self.memo.digests(self.keys.values())
+        for item_id, key in self.keys.items():
+            if key not in known:  # pruned meanwhile by another process
+                known[key] = {output: digest([value]) for output, value in self._again(item_id).items()}
         return {
-            item_id: Content(known[key], partial(self._value, item_id, name), item_id)
+            item_id: Content(known[key][name], partial(self._value, item_id, name), item_id)
             for item_id, key in self.keys.items()
-            if key in known
+            if name in known[key]
         }
 
     def _value(self, item_id: str, name: str) -> bytes:
@@ -97,9 +100,13 @@ class Results:
         found = self.memo.values([key], name)
         return found[key] if key in found else self._again(item_id)[name]
 
+    @cached_property
+    def _worker(self) -> Worker:
+        return self.make_worker()
+
     def _again(self, item_id: str) -> Outputs:
         """Compute once more what the memo has lost or damaged."""
-        (outcome,) = self.make_worker()([self.items[item_id]])
+        (outcome,) = self._worker([self.items[item_id]])
         if isinstance(outcome, BadItem):
             raise UserError(f"{item_id}: {outcome}, though it was good before: start again")
         self.memo.put({self.keys[item_id]: outcome})

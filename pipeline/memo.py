@@ -7,12 +7,13 @@ Three things in one folder outside DVC's outputs, which all experiments of a pro
 The folder may be deleted at any time: results depend on the inputs alone. What is damaged counts as absent.
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +41,12 @@ CREATE TABLE IF NOT EXISTS stats (
 );
 CREATE TABLE IF NOT EXISTS listings (identity BLOB PRIMARY KEY, listing BLOB NOT NULL, used INTEGER NOT NULL);
 """
+# What a row of each table is known by.
+_KEYS = {"outputs": "key", "files": "key", "stats": "path", "listings": "identity"}
+_LAYOUT = """
+SELECT tables.name, columns.name, columns.type, columns."notnull", columns.pk
+FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'
+"""
 _AT_ONCE = 500
 # A file that was written so recently may be written again without its time changing.
 _UNSETTLED_NS = 2_000_000_000
@@ -52,18 +59,21 @@ class Memo:
         (folder / "files").mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._today = int(time.time() // 86400)
-        try:
-            self._db = _open(folder / "index.sqlite")
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise
-            for damaged in folder.glob("index.sqlite*"):
-                damaged.unlink(missing_ok=True)
+        # Size, time and inode of files that were asked for and are not known, as they were before they are read.
+        self._seen: dict[str, list[int]] = {}
+        # One at a time: of two that find the same damage the second would remove what the first has begun.
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             self._db = _open(folder / "index.sqlite")
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+    def discard(self) -> None:
+        """Remove what turned out to be damaged while it was used: the next `Memo` of the folder begins anew."""
+        self.close()
+        _remove(self.folder / "index.sqlite")
 
     # Outputs of items.
 
@@ -96,7 +106,7 @@ class Memo:
             found[key] = value.decode() if is_bad else None
             if used != self._today:
                 stale.add(key)
-        self._touch("outputs", "key", stale)
+        self._touch("outputs", stale)
         return found
 
     def values(self, keys: Iterable[bytes], name: str) -> dict[bytes, bytes]:
@@ -104,9 +114,12 @@ class Memo:
         rows = self._select("outputs", "key, value, digest", keys, where="name = ?", after=(name,))
         return {key: value for key, value, check in rows if digest([value]) == check}
 
-    def digests(self, keys: Iterable[bytes], name: str) -> dict[bytes, bytes]:
-        """The digest of the output `name` of every key that has one; the output itself is not read."""
-        return dict(self._select("outputs", "key, digest", keys, where="name = ?", after=(name,)))
+    def digests(self, keys: Iterable[bytes]) -> dict[bytes, dict[str, bytes]]:
+        """Of the keys that are known: the digest of each output by its name; the outputs themselves are not read."""
+        found: dict[bytes, dict[str, bytes]] = {}
+        for key, name, check in self._select("outputs", "key, name, digest", keys):
+            found.setdefault(key, {})[name] = check
+        return found
 
     # Whole files.
 
@@ -132,7 +145,7 @@ class Memo:
         if row != (state.st_size, state.st_mtime_ns):
             kept.unlink(missing_ok=True)
             return None
-        self._touch("files", "key", [key])
+        self._touch("files", [key])
         return kept
 
     def take_file(self, key: bytes, path: Path) -> bool:
@@ -157,34 +170,40 @@ class Memo:
 
     def identities(self, paths: Sequence[AnyPath]) -> dict[AnyPath, bytes]:
         """The identity of every path whose size, time and inode are those that were remembered."""
-        known = {}
+        known: dict[AnyPath, bytes] = {}
         stale = set()
         names = [_absolute(path) for path in paths]
         rows = self._select("stats", "path, size, mtime_ns, inode, identity, used", names)
         remembered = {path: rest for path, *rest in rows}
+        now = time.time_ns()
         for path, name in zip(paths, names, strict=True):
-            if name in remembered:
-                *seen, identity, used = remembered[name]
-                if seen == _stat(path):
-                    known[path] = identity
-                    stale |= {name} if used != self._today else set()
-        self._touch("stats", "path", stale)
+            state, row = _stat(path), remembered.get(name)
+            if state and row and row[:3] == state:
+                known[path] = row[3]
+                stale |= {name} if row[4] != self._today else set()
+            elif state and now - state[1] > _UNSETTLED_NS:
+                self._seen[name] = state
+        self._touch("stats", stale)
         return known
 
     def remember(self, identities: Mapping[AnyPath, bytes], *, settled: bool = False) -> None:
-        """Note what the files are; one that was written just now is not trusted to stay, unless it is `settled`."""
-        now, rows = time.time_ns(), []
+        """Note what the files are that `identities` was asked for; `settled` ones are the caller's own, just written.
+
+        Of a file that changes after it was asked for, or did so just before, nothing is known.
+        """
+        rows = []
         for path, identity in identities.items():
-            size, mtime_ns, inode = _stat(path)
-            if settled or now - mtime_ns > _UNSETTLED_NS:
-                rows.append((_absolute(path), size, mtime_ns, inode, identity, self._today))
+            name = _absolute(path)
+            state: list[int] = _stat(path) if settled else self._seen.pop(name, [])
+            if state:
+                rows.append((name, *state, identity, self._today))
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO stats VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def listing(self, identity: bytes) -> bytes | None:
         """What was noted about the members of an archive of this identity."""
         row = self._db.execute("SELECT listing FROM listings WHERE identity = ?", (identity,)).fetchone()
-        self._touch("listings", "identity", [identity] if row else [])
+        self._touch("listings", [identity] if row else [])
         return row[0] if row else None
 
     def note_listing(self, identity: bytes, listing: bytes) -> None:
@@ -196,8 +215,8 @@ class Memo:
     def size(self) -> int:
         """Bytes on the disk."""
         paths = [*(self.folder / "files").iterdir(), *self.folder.glob("index.sqlite*")]
-        sizes = (_stat(path)[0] for path in paths if path.suffix != ".sqlite-shm")
-        return sum(size for size in sizes if size >= 0)  # another process may prune, or close the store
+        # Another process may prune, or close the store.
+        return sum(state[0] for path in paths if path.suffix != ".sqlite-shm" and (state := _stat(path)))
 
     def prune(self, max_bytes: int) -> int:
         """Remove what was not used for longest until the store is no larger than `max_bytes`; the bytes removed."""
@@ -208,20 +227,19 @@ class Memo:
                 path.unlink(missing_ok=True)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         excess = self.size() - max_bytes
-        for table, row_id, weight in self._oldest_first() if excess > 0 else ():
+        for table, key, weight in self._oldest_first() if excess > 0 else ():
             if excess <= 0:
                 break
             if table == "files":
-                for (key,) in self._db.execute("SELECT key FROM files WHERE rowid = ?", (row_id,)).fetchall():
-                    self._file(key).unlink(missing_ok=True)
-            self._db.execute(f"DELETE FROM {table} WHERE rowid = ?", (row_id,))
+                self._file(key).unlink(missing_ok=True)
+            self._db.execute(f"DELETE FROM {table} WHERE {_KEYS[table]} = ?", (key,))
             excess -= weight
         self._db.executescript("PRAGMA incremental_vacuum")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return before - self.size()
 
-    def _oldest_first(self) -> list[tuple[str, int, int]]:
-        """Table, row and bytes of everything, what was used longest ago first."""
+    def _oldest_first(self) -> list[tuple[str, Any, int]]:
+        """Table, key and bytes of everything, what was used longest ago first; an item's outputs go together."""
         weights = {
             "outputs": "length(value) + 200",
             "files": "size",
@@ -231,15 +249,17 @@ class Memo:
         rows = [
             (table, *row)
             for table, weight in weights.items()
-            for row in self._db.execute(f"SELECT rowid, {weight}, used FROM {table}")
+            for row in self._db.execute(
+                f"SELECT {_KEYS[table]}, sum({weight}), min(used), min(rowid) FROM {table} GROUP BY {_KEYS[table]}"
+            )
         ]
-        return [row[:3] for row in sorted(rows, key=lambda row: (row[3], row[1]))]
+        return [row[:3] for row in sorted(rows, key=lambda row: row[3:])]
 
-    def _touch(self, table: str, column: str, keys: Iterable[Any]) -> None:
+    def _touch(self, table: str, keys: Iterable[Any]) -> None:
         rows = [(self._today, key) for key in keys]
         if rows:
             with self._transaction():
-                self._db.executemany(f"UPDATE {table} SET used = ? WHERE {column} = ?", rows)
+                self._db.executemany(f"UPDATE {table} SET used = ? WHERE {_KEYS[table]} = ?", rows)
 
     def _select(
         self,
@@ -252,10 +272,9 @@ class Memo:
         after: tuple[Any, ...] = (),
     ) -> Iterator[tuple[Any, ...]]:
         """Rows of many keys, some hundred at a time."""
-        column = "path" if table == "stats" else "key"
         for some in _chunks(keys, _AT_ONCE):
             marks = ",".join("?" * len(some))
-            query = f"SELECT {columns} FROM {table} WHERE {column} IN ({marks}) AND {where}"
+            query = f"SELECT {columns} FROM {table} WHERE {_KEYS[table]} IN ({marks}) AND {where}"
             yield from self._db.execute(query, (*before, *some, *after)).fetchall()
 
     @contextmanager
@@ -269,13 +288,38 @@ class Memo:
         self._db.execute("COMMIT")
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite found the file damaged, or to be none of its own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _open(path: Path) -> sqlite3.Connection:
+    """The database; one that is damaged, or that another version of this module laid out, begins anew."""
     db = sqlite3.connect(path, timeout=60, isolation_level=None)
-    db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    db.executescript(_SCHEMA)
-    return db
+    try:
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.executescript(_SCHEMA)
+        if set(db.execute(_LAYOUT)) == _expected_layout():
+            return db
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+    db.close()
+    _remove(path)
+    return _open(path)
+
+
+def _remove(path: Path) -> None:
+    for part in path.parent.glob(f"{path.name}*"):
+        part.unlink(missing_ok=True)
+
+
+def _expected_layout() -> set[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_SCHEMA)
+        return set(db.execute(_LAYOUT))
 
 
 def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -289,11 +333,11 @@ def _absolute(path: Path | str) -> str:
 
 
 def _stat(path: Path | str) -> list[int]:
-    """Size, time of change and inode; nothing of a file that is gone."""
+    """Size, time of change and inode; nothing of a file that is gone or cannot be looked at."""
     try:
         state = os.stat(path)  # noqa: PTH116 - likewise
-    except FileNotFoundError:
-        return [-1, -1, -1]
+    except (OSError, ValueError):
+        return []
     return [state.st_size, state.st_mtime_ns, state.st_ino]
 
 

@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -28,11 +29,16 @@ from pipeline.engine import Engine, Item, Results, Worker, map_items
 from pipeline.errors import UserError
 from pipeline.faults import storage_trouble
 from pipeline.imports import code_of
-from pipeline.memo import Memo
+from pipeline.memo import Memo, is_damage
 from pipeline.params import Domain, Params
 from pipeline.processes import die_with_parent, set_up
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+# What a shell says of a program that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def cache_folder() -> Path:
@@ -98,6 +104,20 @@ class Job:
         return results
 
 
+def _done(module: ModuleType, job: Job) -> Job:
+    """The job after `module.run`, which begins again where the store of finished work turns out to be damaged."""
+    try:
+        module.run(job)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        log.warning("the store of finished work in %s was damaged (%s) and begins anew", job.memo.folder, error)
+        job.memo.discard()
+        job = Job(job.stage, job.item, job.params)
+        module.run(job)
+    return job
+
+
 @contextmanager
 def _locked(job: Job) -> Iterator[None]:
     """Hold the lock of this stage's item; wait for an earlier run that is still ending.
@@ -125,7 +145,7 @@ def run(stage: str, item: str) -> None:
         return
     start = time.time()
     with _locked(job):
-        module.run(job)
+        job = _done(module, job)
     record = {"stage": stage, "item": item, "seconds": round(time.time() - start, 2), "at": int(start)} | job.notes
     with Path("runs.jsonl").open("a") as file:
         file.write(json.dumps(record) + "\n")
@@ -146,6 +166,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         _tell(stage, item, str(error))
         return 1
+    except KeyboardInterrupt:
+        _tell(stage, item, "interrupted. What is finished is kept: run again")
+        os._exit(_INTERRUPTED)  # at once: workers end with this process
     except Exception as error:
         message = storage_trouble(error, _written())
         if message is None:

@@ -119,7 +119,8 @@ def _last_pack(job: Job) -> tuple[Pack | None, dict[bytes, int]]:
         return None, {}
     try:
         earlier = Pack(path)
-    except UserError:  # damaged, or of another format
+        earlier.chunks(0)  # open from here on: another process may prune it at any time
+    except (UserError, OSError):  # damaged, of another format, or gone
         return None, {}
     return earlier, {listing[start : start + 16]: start // 16 for start in range(0, len(listing), 16)}
 
@@ -136,7 +137,7 @@ def _keep(job: Job, checks: list[bytes]) -> None:
 
 
 def _name_of_last(domain: str) -> bytes:
-    return digest([b"last pack", str(pack(domain).absolute()).encode()])
+    return digest([b"last pack", str(pack(domain)).encode()])
 
 
 def _draw(item: str) -> None:

@@ -78,6 +78,25 @@ def test_a_damaged_entry_is_computed_again(memo):
     assert 0 < again.computed < 12
 
 
+class Two:
+    """A worker of two outputs; odd items have but one."""
+
+    def __call__(self, items):
+        return [{"out": item.inputs[0]} | ({} if item.inputs[0][0] % 2 else {"even": b"yes"}) for item in items]
+
+
+def test_what_is_pruned_while_a_stage_runs_is_computed_again(memo):
+    results = map_items(ITEMS, Two, memo=memo, fingerprint=b"f", engine=INLINE, title="t")
+    Memo(memo.folder).prune(0)
+    assert {name: content.read() for name, content in results.contents("out").items()} == {
+        item.id: item.inputs[0] for item in ITEMS
+    }
+    Memo(memo.folder).prune(0)
+    assert list(results.contents("even")) == [item.id for item in ITEMS[::2]]
+    Memo(memo.folder).prune(0)
+    assert set(results.values("out")) == {item.id for item in ITEMS}
+
+
 COUNTING = """
 import os, sys, time
 from pathlib import Path
@@ -170,6 +189,20 @@ def is_running(pid):
         return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_workers_say_nothing_of_ctrl_c(tmp_path):
+    (tmp_path / "main.py").write_text(COUNTING)
+    command = [sys.executable, str(tmp_path / "main.py"), "processes"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    started = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(started.read_text().split()) < 3:  # two workers, and Python's own tracker
+        time.sleep(0.005)
+    time.sleep(0.15)  # they load their modules
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode
+    assert told.count("Traceback") == 1, told  # the parent's own
 
 
 def test_workers_end_with_their_parent(tmp_path):

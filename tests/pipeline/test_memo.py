@@ -1,4 +1,6 @@
+import contextlib
 import os
+import sqlite3
 import time
 
 import pytest
@@ -31,7 +33,8 @@ def test_many_keys_are_asked_at_once(memo):
     keys = [*entries, b"bad", b"absent"]
     assert memo.outcomes(keys) == dict.fromkeys(entries) | {b"bad": "torn"}
     assert memo.values(keys, "v") == {key: out["v"] for key, out in entries.items()}
-    assert memo.digests(keys, "v") == {key: digest([out["v"]]) for key, out in entries.items()}
+    digests = {key: {name: digest([value]) for name, value in out.items()} for key, out in entries.items()}
+    assert memo.digests([*entries, b"absent"]) == digests
 
 
 def test_a_changed_byte_counts_as_absent(memo):
@@ -91,6 +94,7 @@ def test_identities_hold_until_size_time_or_inode_change(memo, tmp_path):
         os.utime(path, (time.time() - ago, time.time() - ago))
 
     write(b"one", 100)
+    assert memo.identities([path]) == {}
     memo.remember({path: b"1"})
     assert memo.identities([path, tmp_path / "absent"]) == {path: b"1"}
     write(b"two", 50)
@@ -106,6 +110,7 @@ def test_identities_hold_until_size_time_or_inode_change(memo, tmp_path):
 def test_what_was_written_just_now_is_remembered_only_if_settled(memo, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"one")
+    assert memo.identities([path]) == {}
     memo.remember({path: b"1"})
     assert memo.identities([path]) == {}
     memo.remember({path: b"1"}, settled=True)
@@ -143,6 +148,68 @@ def test_a_store_that_is_none_begins_anew(memo, data):
     assert fresh.get(b"k") is None
     fresh.put({b"k": {"a": b"2"}})
     assert Memo(memo.folder).get(b"k") == {"a": b"2"}
+
+
+@pytest.mark.parametrize("when", ["after", "just before"])
+def test_a_file_that_changes_while_it_is_read_is_not_taken_for_what_was_read(when, memo, tmp_path, monkeypatch):
+    path, now = tmp_path / "a.png", time.time()
+    path.write_bytes(b"one")
+    ago = 1 if when == "just before" else 100
+    os.utime(path, (now - ago, now - ago))
+    memo.identities([path])
+    if when == "after":
+        path.write_bytes(b"two")
+        os.utime(path, (now - 50, now - 50))
+    monkeypatch.setattr(time, "time_ns", lambda: int((now + 60) * 1e9))  # reading all files took a minute
+    memo.remember({path: b"1"})
+    assert memo.identities([path]) == {}
+
+
+def test_of_a_file_that_is_gone_nothing_is_known(memo, tmp_path):
+    assert memo.identities([tmp_path / "a"]) == {}
+    memo.remember({tmp_path / "a": b"1"})
+    assert memo.identities([tmp_path / "a"]) == {}
+
+
+OTHER_LAYOUTS = {
+    "a column less": "CREATE TABLE stats (path TEXT PRIMARY KEY, size INTEGER NOT NULL)",
+    "a column more": "ALTER TABLE outputs ADD COLUMN more TEXT",
+    "another key": "DROP TABLE files; CREATE TABLE files (key BLOB, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, "
+    "used INTEGER NOT NULL)",
+    "a table more": "CREATE TABLE other (a)",
+}
+
+
+@pytest.mark.parametrize("layout", OTHER_LAYOUTS)
+def test_a_store_of_another_version_begins_anew(layout, memo, tmp_path):
+    if layout == "a column less":
+        memo = Memo.__new__(Memo)
+        memo.folder = tmp_path / "older"
+        memo.folder.mkdir()
+    else:
+        memo.put({b"k": {"a": b"1"}})
+        memo.close()
+    with contextlib.closing(sqlite3.connect(memo.folder / "index.sqlite")) as database:
+        database.executescript(OTHER_LAYOUTS[layout])
+    fresh = Memo(memo.folder)
+    assert fresh.get(b"k") is None
+    fresh.put({b"k": {"a": b"2"}})
+    fresh.remember({tmp_path: b"1"}, settled=True)
+    (tmp_path / "shard").write_bytes(b"shard")
+    fresh.keep_file(b"f", tmp_path / "shard")
+    again = Memo(memo.folder)
+    assert again.get(b"k") == {"a": b"2"}
+    assert again.kept_file(b"f")
+
+
+def test_pruning_leaves_all_outputs_of_an_item_or_none(memo):
+    names = ("image", "labels", "move")
+    for number in range(30):
+        memo.put({bytes([number]): {name: bytes(1000) for name in names}})
+    memo.prune(100_000)
+    left = memo.digests(bytes([number]) for number in range(30))
+    assert 0 < len(left) < 30
+    assert all(set(outputs) == set(names) for outputs in left.values())
 
 
 def test_pruning_takes_files_that_the_store_does_not_know(memo):

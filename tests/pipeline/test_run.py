@@ -1,6 +1,10 @@
+import contextlib
 import fcntl
 import json
 import os
+import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -79,3 +83,39 @@ def test_a_locale_that_would_change_names_is_refused(tmp_path):
     process = subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert (process.returncode, "Traceback" in process.stderr) == (1, False)
     assert "error in edges@source: names of files would be read as ascii: set PYTHONUTF8=1" in process.stderr
+
+
+@pytest.mark.parametrize("kind", ["inline", "processes"])
+def test_ctrl_c_is_told_and_the_next_run_goes_on(kind, tmp_path):
+    project = Project(tmp_path, **{"engine.kind": kind, "engine.workers": 2, "domains.source.figures.people": 2})
+    process = project.start("figures@source")
+    seen = ""
+    while "1/4 " not in seen and process.poll() is None:
+        seen += process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate()
+    assert process.returncode == 130, seen + rest
+    assert "error in figures@source: interrupted. What is finished is kept: run again" in rest
+    assert "Traceback" not in seen + rest
+    project.run("figures@source")
+    record = json.loads((tmp_path / "runs.jsonl").read_text())
+    assert record["items"] == 4
+    assert record["computed"] < 4
+
+
+def test_a_store_that_turns_out_damaged_begins_anew(tmp_path):
+    project = Project(tmp_path, **{"domains.source.figures.people": 1})
+    project.run("figures@source")
+    before = project.files("figures")
+    shutil.rmtree(project.path("figures"))
+    index = tmp_path / ".cache" / "memo" / "index.sqlite"
+    with contextlib.closing(sqlite3.connect(index)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (first,) = database.execute("SELECT min(rootpage) FROM sqlite_master WHERE rootpage > 1").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    data = index.read_bytes()
+    index.write_bytes(data[: size * (first - 1)] + b"?" * (len(data) - size * (first - 1)))
+    _, output = project.run("figures@source")
+    assert "was damaged" in output
+    assert project.files("figures") == before
+    assert json.loads((tmp_path / "runs.jsonl").read_text().splitlines()[-1])["computed"] == 2

@@ -10,6 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipeline.imports import ROOT
+from pipeline.mend import mend
 from tests.stages.conftest import Project
 
 PARTS = ("pipeline", "stages", "models", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", ".dvc/config")
@@ -53,10 +54,7 @@ class Clone(Project):
 
     def dvc(self, *words, **env):
         """A running `dvc`, with its output in a pipe."""
-        # As `make repro` does: a dvc that is killed while it writes this file leaves it empty, and does not start again.
-        rwlock = self.folder / ".dvc" / "tmp" / "rwlock"
-        if rwlock.exists() and not rwlock.stat().st_size:
-            rwlock.unlink()
+        mend(self.folder)  # as `make repro` does
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PYTHONPATH"))}
         return subprocess.Popen(

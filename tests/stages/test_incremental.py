@@ -96,6 +96,13 @@ def test_a_pack_takes_unchanged_rows_from_the_last_one(project, pictures, tmp_pa
     (raw / f"{names[2]}.png").unlink()
     computed_rows, mixed = packed()
     assert computed_rows == 1
+    elsewhere = project.copied(tmp_path / "elsewhere" / "project")  # another workspace with the same store
+    shutil.copytree(raw, tmp_path / "elsewhere" / "raw")
+    elsewhere.path("pack", "source.h5").unlink()
+    output, _ = elsewhere.start("pack@source", DVC_ROOT=str(project.folder)).communicate()
+    assert elsewhere.path("pack", "source.h5").exists(), output
+    assert json.loads((elsewhere.folder / "runs.jsonl").read_text().splitlines()[-1])["computed"] == 0
+    assert elsewhere.path("pack", "source.h5").read_bytes() == mixed
     shutil.rmtree(project.folder / ".cache")
     assert packed() == (5, mixed)
 
