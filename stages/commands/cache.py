@@ -10,10 +10,14 @@ Examples:
 """
 
 import argparse
+import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
@@ -52,17 +56,24 @@ def _prune(memo: "Memo", runs: Path, max_bytes: int) -> int:
     for written, folder in trainings:
         # One that runs writes checkpoints.
         if memo.size() + _size(runs) > max_bytes and time.time() - written > _DAY_S:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     memo.prune(max(0, max_bytes - _size(runs)))
     return before - memo.size() - _size(runs)
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(state.st_size for state in _states(folder) if S_ISREG(state.st_mode))
 
 
 def _last_written(folder: Path) -> float:
-    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    return max((state.st_mtime for state in _states(folder)), default=0.0)
+
+
+def _states(folder: Path) -> Iterator[os.stat_result]:
+    """Of the folder and all in it, without what a training that runs replaces meanwhile."""
+    for path in (folder, *folder.rglob("*")):
+        with suppress(FileNotFoundError):
+            yield path.stat()
 
 
 def _bytes_of(text: str) -> int:
