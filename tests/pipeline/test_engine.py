@@ -191,6 +191,7 @@ def is_running(pid):
         return False
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_workers_say_nothing_of_ctrl_c(tmp_path):
     (tmp_path / "main.py").write_text(COUNTING)
     command = [sys.executable, str(tmp_path / "main.py"), "processes"]
