@@ -100,6 +100,7 @@ def our_step(method: Method, batch: Batch, phase: str, *, half: bool = False) ->
         optimiser.zero_grad()
         loss.backward(inputs=[weight for group in optimiser.param_groups for weight in group["params"]])
         optimiser.step()
+        torch.clear_autocast_cache()
 
     def step() -> Terms:
         torch.manual_seed(0)

@@ -181,11 +181,6 @@ class Dpig(Method):
         """What can be drawn at random: foreground, background (not in the layout `deepfashion`), pose."""
         return tuple(self.settings.numbers)
 
-    def let_learn(self, choice: str) -> None:
-        """Freeze what the choice does not name; a phase in which nothing is left to learn takes no steps."""
-        super().let_learn(choice)
-        self.phases = tuple(phase for phase in self.phases if self.optimisers(phase.name))
-
     def optimisers(self, phase: str) -> dict[str, torch.optim.Optimizer]:
         """Adam in stage I; RMSProp for each mapping and its critic in stage II."""
         rate, mapping_rate = self.settings.learning_rate, self.settings.mapping_rate

@@ -54,7 +54,7 @@ class Standard(nn.Module):
     def forward(self, x_BN: Tensor) -> Tensor:
         """(B, N); what was seen grows only with steps that learn."""
         if self.training and torch.is_grad_enabled():
-            self._see(x_BN.detach())
+            self._see(x_BN.detach().to(self.mean))
         return (x_BN - self.mean) * (self.variance + 1e-6).rsqrt()
 
     def _see(self, x_BN: Tensor) -> None:

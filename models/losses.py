@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.precision import in_float32
+
 
 def lsgan(scores: Tensor, *, is_real: bool) -> Tensor:
     """Mean squared distance of the scores to 1 (real) or 0 (Mao et al. 2017)."""
@@ -33,11 +35,13 @@ def perceptual(output: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(output, target)
 
 
+@in_float32
 def contextual(output_BCHW: Tensor, target_BCHW: Tensor, *, sigma: float = 0.5, eps: float = 1e-5) -> Tensor:
     """Contextual loss of one layer's features (Mechrez et al. 2018, in ADGAN's form).
 
     Features are centred by the target's mean over batch and space, so the value depends on the batch's other samples. A
     position that equals the mean has no direction: its length is kept above 1e-8, where the original divides by zero.
+    In float32 always: where both pictures are the same, distances of half precision are 0, and others infinitely far.
     """
     mean_C11 = target_BCHW.mean((0, 2, 3))[:, None, None]
     x_BCQ, y_BCP = (

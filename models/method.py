@@ -144,11 +144,12 @@ class Method(nn.Module, ABC):
         return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
     def let_learn(self, choice: str) -> None:
-        """Freeze every parameter that `trainable[choice]` does not name."""
+        """Freeze every parameter that `trainable[choice]` does not name; phases with nothing left to learn are dropped."""
         if choice not in self.trainable:
             raise SettingsError(f"learn: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(parameter.requires_grad and name.startswith(self.trainable[choice]))
+        self.phases = tuple(phase for phase in self.phases if self.optimisers(phase.name))
 
 
 def _outermost(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[nn.Module]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.data import is_present
+from models.precision import in_float32
 from pipeline.people.regions import LEFT_SHIN, RIGHT_SHIN, Margins
 from pipeline.people.skeleton import LEFT_HIP, LEFT_SHOULDER, MASK_LIMBS, NOSE, RIGHT_HIP, RIGHT_SHOULDER
 
@@ -66,6 +67,7 @@ def region_places(joints_BJ3: Tensor, size: tuple[int, int], table_RJ: Tensor, r
     return torch.einsum("rl,blhw->brhw", member_RL.float(), is_near_BLHW.float()).clamp_max(1)
 
 
+@in_float32
 def crops(x_BCHW: Tensor, boxes_BR4: Tensor, side: int, *, twist_BR23: Tensor | None = None) -> Tensor:
     """(B * R, C, S, S) bilinear crops whose corner pixels are the corners of the boxes (TensorFlow's convention).
 

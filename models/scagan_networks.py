@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.blocks import instance_norm, scaled
+from models.precision import in_float32
 from pipeline.people.skeleton import JOINTS
 
 _RUNGS = 5  # times the decoder doubles the size
@@ -164,6 +165,7 @@ def _places(cells: int, pixels: int) -> tuple[int, ...] | None:
     return tuple((cell_of * _FIVE + within).tolist())
 
 
+@in_float32
 def scale_norm(x_BCHW: Tensor) -> Tensor:
     """Each channel of each sample at mean square 1; what it has in common all over the picture, a colour say, stays."""
     return x_BCHW * torch.rsqrt(x_BCHW.square().mean((2, 3), keepdim=True) + 1e-5)

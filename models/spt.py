@@ -27,6 +27,7 @@ from models.data import Batch
 from models.features import Trunk, layer_index, to_imagenet
 from models.losses import lsgan
 from models.method import Method, Moment, Phase, Update
+from models.precision import in_float32
 from models.settings import SettingsError, setting
 from models.spt_looks import Look, Sizes, halved, make_look, padded
 from models.spt_networks import Appearance, Down, PatchCritic, PoseNetwork, Semantic, Up
@@ -388,6 +389,7 @@ class Spt(Method):
         return weight * deception, mistakes / 2
 
 
+@in_float32
 def grams(features_BCHW: Tensor, masks_BLHW: Tensor) -> Tensor:
     """(B, L, C, C) Gram matrices of the features inside each region, divided by H W, not by the channels."""
     regions = []

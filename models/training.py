@@ -226,6 +226,7 @@ class Run:
         if self.part == parts - 1:
             devices.average(parameter.grad for parameter in own if parameter.grad is not None)
             self.scaler.step(optimiser)
+            torch.clear_autocast_cache()  # or what judges later in the step would do so with the weights of before
 
     def _set_learning_rates(self, progress: float) -> None:
         decay_from = self.settings.decay_from

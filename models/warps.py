@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.precision import in_float32
 from pipeline.people.parts import SPLITS, TEN_OF_EIGHT, head_box, nearness, part_moves, part_planes
 from pipeline.people.skeleton import FLIP, MASK_LIMBS
 
@@ -27,14 +28,19 @@ class Warps:
 
         Zeros of the masked parts take part, so negative features are cut off.
         """
-        masks = F.interpolate(self.masks, features_BCHW.shape[-2:], mode="bilinear", align_corners=False)
-        out = None
-        for part in range(masks.shape[1]):
-            grid = _grid(self.moves[:, part], features_BCHW.shape[-2:]).to(features_BCHW)
-            moved = F.grid_sample(features_BCHW, grid, align_corners=True) * masks[:, part, None].to(features_BCHW)
-            out = moved if out is None else torch.maximum(out, moved)
-        assert out is not None
-        return out
+        return _moved(features_BCHW, self.moves, self.masks)
+
+
+@in_float32
+def _moved(features_BCHW: Tensor, moves_BP23: Tensor, masks_BPHW: Tensor) -> Tensor:
+    masks = F.interpolate(masks_BPHW, features_BCHW.shape[-2:], mode="bilinear", align_corners=False)
+    out = None
+    for part in range(masks.shape[1]):
+        grid = _grid(moves_BP23[:, part], features_BCHW.shape[-2:]).to(features_BCHW)
+        moved = F.grid_sample(features_BCHW, grid, align_corners=True) * masks[:, part, None].to(features_BCHW)
+        out = moved if out is None else torch.maximum(out, moved)
+    assert out is not None
+    return out
 
 
 def _grid(moves_B23: Tensor, size: tuple[int, int]) -> Tensor:
@@ -116,6 +122,7 @@ def ten_labels(parsing_BHW: Tensor, joints_BJ3: Tensor) -> Tensor:
     return out
 
 
+@in_float32
 def crop_faces(image_B3HW: Tensor, joints_BJ3: Tensor) -> tuple[Tensor, Tensor]:
     """(B, 3, H, W) the boxes around the heads, enlarged to the whole picture, and (B) 1 where there is one."""
     height, width = image_B3HW.shape[-2:]

@@ -255,6 +255,13 @@ class MethodContract:
         assert notebook.values == straight[1].values
         assert all(torch.equal(weights[key], straight[0][key]) for key in weights)
 
+    def test_half_precision_learns_nearly_the_same(self, straight, train_pairs, val_pairs, tmp_path):
+        notebook = Notebook()
+        self.train(train_pairs, val_pairs, tmp_path, notebook, precision="bf16-mixed")
+        assert notebook.values.keys() == straight[1].values.keys()
+        for key, value in straight[1].values.items():
+            assert notebook.values[key] == pytest.approx(value, rel=0.1, abs=0.02), key
+
     @pytest.mark.parametrize("killed_at", [2, 5])
     def test_a_resumed_training_equals_a_straight_one(self, straight, train_pairs, val_pairs, tmp_path, killed_at):
         with pytest.raises(KeyboardInterrupt):

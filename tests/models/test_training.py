@@ -342,6 +342,27 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved(train_pairs):
     assert all(torch.equal(value, before[key]) for key, value in after.items())
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_what_has_learnt_judges_as_it_has_learnt(precision, train_pairs):
+    """Autocast remembers weights in half precision; what an optimiser has moved must not be judged by its memory."""
+
+    class Twice(type(build("adgan", SMALL))):
+        def optimisers(self, phase):
+            return {"texture": torch.optim.SGD(self.critic_texture.parameters(), lr=1.0)}
+
+        def train_step(self, batch, update, at):
+            seen = torch.cat([batch.source, batch.target], 1)
+            before = self.critic_texture(seen)
+            update("texture", before.square().mean())
+            return {"change": (self.critic_texture(seen) - before).detach().abs().mean()}
+
+    settings = TrainingSettings(batch=2, precision=precision, device="cpu")
+    method = build("adgan", SMALL).eval()  # without dropout
+    method.__class__ = Twice
+    run = Run(Fabric(accelerator="cpu", precision=precision), method, settings)
+    assert float(run.advance(take(train_pairs, 2, torch.device("cpu")))["change"]) > 0.1
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_blocks_that_are_computed_twice_give_the_same_gradients_and_keep_less(name, train_pairs):
     plain, thrifty = (build(name, section(name) | {"width": 0.05}).train() for _ in range(2))
