@@ -144,7 +144,7 @@ class Method(nn.Module, ABC):
         return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
     def let_learn(self, choice: str) -> None:
-        """Freeze every parameter that `trainable[choice]` does not name; phases with nothing left to learn are dropped."""
+        """Freeze what `trainable[choice]` does not name; a phase in which nothing is left to learn takes no steps."""
         if choice not in self.trainable:
             raise SettingsError(f"learn: {choice!r} is not one of {', '.join(self.trainable)} ({self.name})")
         for name, parameter in self.named_parameters():

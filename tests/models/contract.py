@@ -278,8 +278,8 @@ class MethodContract:
             method.let_learn(choice)
             before = {key: value.clone() for key, value in method.state_dict().items()}
             for at in self.moments(method):
-                if method.optimisers(at.phase):
-                    self.step(method, batch, at)
+                _, updates = self.step(method, batch, at)
+                assert updates.order, f"{choice}: nothing learns in {at.phase}"
             learning = {key for key, value in method.named_parameters() if value.requires_grad}
             moved = {key for key, value in method.named_parameters() if not torch.equal(value, before[key])}
             assert moved, choice
