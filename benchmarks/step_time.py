@@ -224,6 +224,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
     found = list(variants(args, device))
     measure(found, args.steps, device)
     rates = {half: best_rate(device, half=half) for half in (False, True)}

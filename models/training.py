@@ -90,6 +90,7 @@ def _train(
     """What each process does."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    torch.backends.cudnn.benchmark = True  # sizes stay the same for thousands of steps; on the CPU it does nothing
     logger = logger if fabric.is_global_zero else _Silent()
     method.let_learn(settings.learn)
     method.to(fabric.device, memory_format=torch.channels_last).train()
