@@ -134,11 +134,10 @@ def variants(args: argparse.Namespace, device: torch.device) -> Iterator[Variant
     can_compile = args.compile and (device.type == "cuda" or shutil.which("g++") is not None)
     if can_compile:
         yield ours("ours, compiled", mode="default")
-    if device.type == "cuda":
-        yield ours("ours, bf16", half=True)
-        if can_compile:
-            yield ours("ours, bf16, compiled", half=True, mode="default")
-            yield ours("ours, bf16, CUDA graphs", half=True, mode="reduce-overhead")
+    yield ours("ours, bf16", half=True)
+    if can_compile and device.type == "cuda":
+        yield ours("ours, bf16, compiled", half=True, mode="default")
+        yield ours("ours, bf16, CUDA graphs", half=True, mode="reduce-overhead")
 
 
 def _compile(method: Method, mode: str) -> None:

@@ -25,10 +25,18 @@ _ROUND = 10  # steps after which every system's turns begin again (a WGAN's crit
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one step, or of several: their mean, and the largest of them."""
+    """Of one step."""
 
     operations: float  # multiply-adds of convolutions and matrix products
     peak_bytes: int  # of all that a step makes, gradients included; weights and optimisers come on top
+
+
+@dataclass(frozen=True)
+class PhaseCost(Cost):
+    """Of a step of a phase: the mean, and the peak of the largest."""
+
+    steps: int
+    sampled: float  # mean operations of the `sampled_steps` alone
 
 
 def unbuilt(name: str, settings: Mapping[str, Any]) -> Method:
@@ -69,10 +77,16 @@ def step_cost(method: Method, at: Moment, *, batch: int, size: tuple[int, int]) 
     return Cost(counter.get_total_flops() / 2, peak.most)
 
 
+def sampled_steps(count: int) -> tuple[int, int]:
+    """Two steps that stand for a phase of `count`: at one and at three quarters, where a round begins."""
+    early, late = (int(count * share) // _ROUND * _ROUND for share in (0.25, 0.75))
+    return early, late
+
+
 def training_costs(
     method: Method, steps: int, *, batch: int, size: tuple[int, int], small_until: float = 0.0
-) -> dict[str, tuple[int, Cost]]:
-    """How many of `steps` each phase gets, and the mean operations and largest peak of its steps.
+) -> dict[str, PhaseCost]:
+    """By phase, for those that get any of the `steps`.
 
     Two steps of a phase stand for the others, and the last of a round for each last one: where critics take several
     steps before their generator takes one, that is its turn.
@@ -85,14 +99,16 @@ def training_costs(
         if not count:
             continue
 
-        def at(share: float, turn: int, phase: str = phase.name, count: int = count) -> Cost:
-            step = min(count - 1, int(count * share) // _ROUND * _ROUND + turn)
+        def at(step: int, phase: str = phase.name, count: int = count) -> Cost:
+            step = min(count - 1, step)
             shown = (size[0] // 2, size[1] // 2) if step < count * small_until else size
             return step_cost(method, Moment(phase, step, count), batch=batch, size=shown)
 
-        costs, last = [at(share, 0) for share in (0.25, 0.75)], at(0.75, _ROUND - 1)
-        mean = sum(cost.operations for cost in costs) / len(costs) + (last.operations - costs[-1].operations) / _ROUND
-        found[phase.name] = (count, Cost(mean, max(cost.peak_bytes for cost in (*costs, last))))
+        early, late = sampled_steps(count)
+        costs, last = [at(early), at(late)], at(late + _ROUND - 1)
+        sampled = sum(cost.operations for cost in costs) / len(costs)
+        mean, peak = sampled + (last.operations - costs[-1].operations) / _ROUND, max(each.peak_bytes for each in costs)
+        found[phase.name] = PhaseCost(mean, max(peak, last.peak_bytes), count, sampled)
     return found
 
 

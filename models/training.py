@@ -88,14 +88,8 @@ def _train(
     work_dir: Path,
 ) -> Method:
     """What each process does."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    torch.backends.cudnn.benchmark = True  # sizes stay the same for thousands of steps; on the CPU it does nothing
     logger = logger if fabric.is_global_zero else _Silent()
-    method.let_learn(settings.learn)
-    method.to(fabric.device, memory_format=torch.channels_last).train()
-    devices.take_over(method.state_dict().values())
-    run = Run(fabric, method, settings)
+    run = begin(fabric, method, settings)
     recipe = checkpoints.recipe_of(method, settings, pairs)
     run.resume(work_dir, recipe, logger)
     held_out = take(validation, settings.held_out, fabric.device)
@@ -125,6 +119,17 @@ def _train(
 
     run.take_best(work_dir / "best.safetensors")
     return run.averaged.to("cpu").eval()
+
+
+def begin(fabric: Fabric, method: Method, settings: TrainingSettings) -> "Run":
+    """A training on its device, before the first step."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.backends.cudnn.benchmark = True  # sizes stay the same for thousands of steps; on the CPU it does nothing
+    method.let_learn(settings.learn)
+    method.to(fabric.device, memory_format=torch.channels_last).train()
+    devices.take_over(method.state_dict().values())
+    return Run(fabric, method, settings)
 
 
 @dataclass(frozen=True)

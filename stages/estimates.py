@@ -6,7 +6,7 @@ docs/training-cost.md explains.
 
 from dataclasses import dataclass
 
-from models.cost import Cost, resting_bytes, training_costs, unbuilt
+from models.cost import PhaseCost, resting_bytes, training_costs, unbuilt
 from models.method import Method
 from pipeline.params import Params
 from stages.pretrain import training_settings
@@ -29,13 +29,18 @@ class Training:
     method: str
     batch: int
     times: int  # for how many domains, twice with a twin from random weights
-    phases: dict[str, tuple[int, Cost]]  # steps and cost of each
+    phases: dict[str, PhaseCost]
     memory_bytes: float
+
+    @property
+    def name(self) -> str:
+        """As the stage is called."""
+        return f"{self.stage}@{self.method}"
 
     @property
     def operations(self) -> float:
         """Multiply-adds of it all."""
-        return self.times * sum(steps * cost.operations for steps, cost in self.phases.values())
+        return self.times * sum(cost.steps * cost.operations for cost in self.phases.values())
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def _training(params: Params, stage: str, name: str) -> Training:
     alive: float = resting_bytes(method, is_averaged=settings.average > 0)
     # What a batch in parts keeps is that of one part, and the gradients.
     parts = settings.devices * settings.nodes * settings.accumulate
-    alive += max((cost.peak_bytes for _, cost in phases.values()), default=0) / parts
+    alive += max((cost.peak_bytes for cost in phases.values()), default=0) / parts
     return Training(stage, name, settings.batch, times, phases, alive * (1 + GAPS) + CONTEXT_BYTES)
 
 

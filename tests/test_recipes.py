@@ -1,15 +1,16 @@
 """Every recipe sets parameters that exist, to values that are allowed, and changes nothing else of params.yaml."""
 
+import itertools
 import shutil
 
 import pytest
 
 from models.cost import unbuilt
-from models.method import build, method_class
+from models.method import METHODS, build, method_class
 from models.settings import read_settings
 from pipeline import params, recipes
 from pipeline.imports import ROOT
-from stages import commands
+from stages import commands, paces
 from stages.estimates import estimate
 from stages.pretrain import training_settings
 
@@ -125,6 +126,41 @@ def test_a_dry_run_tells_and_writes_nothing(project, capsys):
     assert "GiB of its memory" in told
     assert "as if it were float32: bf16-mixed takes less" in told
     assert "pg2-deepfashion needs: pictures of 256x256" in told
+
+
+SMALL = {
+    f"domains.{key}.crop.{side}": px for key in ("source", "target") for side, px in (("width", "44"), ("height", "64"))
+}
+
+
+def test_hours_follow_from_steps_that_were_taken(project, capsys, monkeypatch):
+    """By a clock that moves by a second whenever it is read: two steps are timed at a time, so a step takes a half."""
+    seconds = itertools.count()
+    monkeypatch.setattr(paces.time, "perf_counter", lambda: next(seconds))
+    before = (project / "params.yaml").read_text()
+    own = {"adgan.width": "0.05", "pretrain.steps": "7200", "finetune.steps": "3600"}
+    changes = [word for key, value in (own | SMALL).items() for word in ("-S", f"{key}={value}")]
+    assert commands.main(["use", "quick", "--dry-run", "--measure", *changes]) == 0
+    told = capsys.readouterr().out
+    assert (project / "params.yaml").read_text() == before
+    assert "measured here by a few steps of every phase (CPU, " in told
+    assert told.count("500 ms a step") == 2
+    assert "  2.0 h of training, without data stages" in told
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_phase_of_every_system_is_timed_as_it_is_counted(name, project):
+    own = {f"{name}.width": "0.05", "methods": f"[{name}]", "pretrain.steps": "200", "finetune.steps": "60"}
+    found = plan("quick", **own, **SMALL).params
+    trainings = estimate(found).trainings
+    taken = paces.paces(found, trainings)
+    assert set(taken) == {(training.name, phase) for training in trainings for phase in training.phases}
+    assert all(pace.seconds > 0 and pace.memory_bytes == 0 for pace in taken.values())
+
+
+def test_measuring_goes_with_a_dry_run(project, capsys):
+    assert commands.main(["use", "quick", "--measure"]) != 0
+    assert "--measure goes with --dry-run" in capsys.readouterr().err
 
 
 def test_the_arguments_for_dvc_are_those_values(project, capsys):

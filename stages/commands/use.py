@@ -6,11 +6,13 @@ project came with.
 
 --dry-run writes nothing. It shows what would change and checks it: networks with their parameters, steps,
 multiply-adds, and from these a projection of hours, memory and disk on one modern GPU (docs/training-cost.md says how).
+With --measure some steps of every phase are taken on this machine, and hours and memory are those here.
 --set prints the values as arguments of `dvc exp run`, which leaves params.yaml alone when it queues.
 
 Examples:
   posewright use
   posewright use deepfashion-adgan --dry-run
+  posewright use quick --dry-run --measure
   posewright use deepfashion-adgan -S domains.source.raw=/data/In-shop -S adgan.vgg19_weights=/data/vgg19-dcbb9e9d.pth
   dvc exp run --queue $(posewright use pg2-seed001 pg2-seed001-wgan --set)
   posewright use quick
@@ -24,6 +26,7 @@ from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.recipes import Change, Plan, Recipe
+    from stages.estimates import Estimate
 
 _PARAMS = Path("params.yaml")
 
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="show what would change and what training would take")
+    parser.add_argument("--measure", action="store_true", help="with --dry-run: take some steps, tell hours from them")
     what.add_argument("--set", action="store_true", help="print -S arguments for `dvc exp run` and change nothing")
 
 
@@ -48,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
     """List, show or write."""
     from pipeline import recipes
 
+    if args.measure and not args.dry_run:
+        raise UserError("--measure goes with --dry-run")
     if not args.recipes:
         if args.overrides or args.dry_run or args.set:
             raise UserError(f"name a recipe: {', '.join(recipes.names())}")
@@ -63,7 +69,9 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.dry_run:
         _tell_changes(plan.changes, "would change")
-        _estimate(plan, max(recipe.pictures for recipe in chosen))
+        found = _estimate(plan, max(recipe.pictures for recipe in chosen))
+        if args.measure:
+            _measure(plan, found)
         _tell_needs(chosen)
     else:
         _write(plan.text)
@@ -125,7 +133,7 @@ def _tell_asked(chosen: "list[Recipe]", overrides: dict[str, str], plan: "Plan")
             print(f"still yours to bring: {key}, {text}")
 
 
-def _estimate(plan: "Plan", pictures: int) -> None:
+def _estimate(plan: "Plan", pictures: int) -> "Estimate":
     from stages.estimates import SUSTAINED, estimate
     from stages.pretrain import training_settings
 
@@ -136,10 +144,10 @@ def _estimate(plan: "Plan", pictures: int) -> None:
             print(f"  {method}.{name:20} {count / 1e6:8.2f} ({learning / 1e6:.2f})")
     print("\ntraining, multiply-adds a step")
     for training in found.trainings:
-        for phase, (steps, cost) in training.phases.items():
+        for phase, cost in training.phases.items():
             times = f"{training.times} x " if training.times > 1 else ""
-            name = f"{training.stage}@{training.method} {phase}"
-            print(f"  {name:32} {times}{steps:,} steps of {training.batch}: {cost.operations / 1e9:,.0f} G")
+            steps = f"{times}{cost.steps:,} steps of {training.batch}"
+            print(f"  {training.name + ' ' + phase:32} {steps}: {cost.operations / 1e9:,.0f} G")
     rate = f"{2 * SUSTAINED / 1e12:g} TFLOP/s"
     print(f"\nprojected for one modern GPU that sustains {rate} in float32, without data stages and evaluation:")
     print(f"  {_spoken(found.hours)} of training, {found.memory_gib:.1f} GiB of its memory")
@@ -148,6 +156,22 @@ def _estimate(plan: "Plan", pictures: int) -> None:
     precision = {training_settings(plan.params, *each).precision for each in _stages(plan)} - {"32-true"}
     if precision:
         print(f"  as if it were float32: {', '.join(sorted(precision))} takes less of both")
+    return found
+
+
+def _measure(plan: "Plan", found: "Estimate") -> None:
+    from stages.paces import paces
+
+    taken, seconds = paces(plan.params, found.trainings), 0.0
+    where = ", ".join(sorted({pace.device for pace in taken.values()}))
+    print(f"\nmeasured here by a few steps of every phase ({where}):")
+    for training in found.trainings:
+        for phase, cost in training.phases.items():
+            pace = taken[training.name, phase]
+            seconds += training.times * cost.steps * pace.seconds
+            memory = f", {pace.memory_bytes / 2**30:.1f} GiB given out" if pace.memory_bytes else ""
+            print(f"  {training.name + ' ' + phase:32} {1000 * pace.seconds:,.0f} ms a step{memory}")
+    print(f"  {_spoken(seconds / 3600)} of training, without data stages and evaluation")
 
 
 def _stages(plan: "Plan") -> list[tuple[str, str]]:
