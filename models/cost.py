@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -72,7 +73,7 @@ def step_cost(method: Method, at: Moment, *, batch: int, size: tuple[int, int]) 
             weight.grad = None
 
     seen = _empty_batch(batch, size).scaled(method.settings.scale)
-    with _Peak() as peak, FlopCounterMode(display=False) as counter, _Zeros():
+    with _Peak() as peak, FlopCounterMode(display=False) as counter, _AsOnDevices():
         method.train_step(seen, update, at)
     return Cost(counter.get_total_flops() / 2, peak.most)
 
@@ -131,13 +132,35 @@ def _empty_batch(batch: int, size: tuple[int, int]) -> Batch:
     )
 
 
-class _Zeros(TorchFunctionMode):
-    """Numbers that a system wants to read on the CPU (joints, to draw parts of the body from them) are zeros."""
+class _AsOnDevices(TorchFunctionMode):
+    """What `meta` does otherwise than devices that compute.
+
+    Numbers that a system wants to read on the CPU (joints, to draw parts of the body from them) are zeros. Sampling at
+    places is one operation, not the hundred small ones that `meta` takes it apart into.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.cpu and args[0].is_meta:
             return torch.zeros(args[0].shape, dtype=args[0].dtype)
+        if func is F.grid_sample and args[0].is_meta:
+            return _Sampled.apply(*args[:2])  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
+
+
+class _Sampled(torch.autograd.Function):
+    """Shapes of `grid_sample` and of its gradients; it keeps what the real one keeps."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BCHW: Tensor, grid_Bhw2: Tensor) -> Tensor:
+        ctx.save_for_backward(x_BCHW, grid_Bhw2)
+        return x_BCHW.new_empty((*x_BCHW.shape[:2], *grid_Bhw2.shape[1:3]))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return tuple(
+            torch.empty_like(kept) if is_needed else None
+            for kept, is_needed in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=True)
+        )
 
 
 class _Peak(TorchDispatchMode):

@@ -34,19 +34,20 @@ class Warps:
 @in_float32
 def _moved(features_BCHW: Tensor, moves_BP23: Tensor, masks_BPHW: Tensor) -> Tensor:
     masks = F.interpolate(masks_BPHW, features_BCHW.shape[-2:], mode="bilinear", align_corners=False)
+    grids = _grid(moves_BP23, (masks.shape[2], masks.shape[3])).to(features_BCHW)
     out = None
     for part in range(masks.shape[1]):
-        grid = _grid(moves_BP23[:, part], features_BCHW.shape[-2:]).to(features_BCHW)
-        moved = F.grid_sample(features_BCHW, grid, align_corners=True) * masks[:, part, None].to(features_BCHW)
+        moved = F.grid_sample(features_BCHW, grids[:, part], align_corners=True)
+        moved = moved * masks[:, part, None].to(features_BCHW)
         out = moved if out is None else torch.maximum(out, moved)
     assert out is not None
     return out
 
 
-def _grid(moves_B23: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H, W, 2) where each pixel is read: as `affine_grid` with aligned corners, which is slow for few numbers."""
-    y, x = (torch.linspace(-1, 1, side, device=moves_B23.device) for side in size)
-    a, b, c = (moves_B23[:, None, None, :, term] for term in range(3))
+def _grid(moves_23: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., H, W, 2) where each pixel is read: as `affine_grid` with aligned corners, which is slow for few numbers."""
+    y, x = (torch.linspace(-1, 1, side, device=moves_23.device) for side in size)
+    a, b, c = (moves_23[..., None, None, :, term] for term in range(3))
     return a * x[:, None] + (b * y[:, None, None] + c)
 
 

@@ -233,22 +233,19 @@ def ten_labels(parsing: LabelMap, joints: Joints) -> LabelMap:
 def nearness(joints: Any, segments: tuple[tuple[int, int], ...], x: Any, y: Any) -> Any:
     """(..., H, W) squared distance of the pixels (x, y) to the nearest of the segments between joints (..., 18, 3).
 
-    Of a segment with one joint missing that end is left; 1e12 where all are. Written with operators alone, so that it
-    takes numpy arrays and tensors alike.
+    Of a segment with one joint missing that end is left; 1e12 where all are. It takes numpy arrays and tensors
+    alike.
     """
-    nearest = None
-    for start, end in segments:
-        ends = [joints[..., joint, :] for joint in (start, end)]
-        there = [((place[..., 2] > 0) & (place[..., 0] >= 0) & (place[..., 1] >= 0)) * 1.0 for place in ends]
-        # A missing end moves to where the other one is.
-        (x0, y0), (x1, y1) = (
-            tuple((place[..., axis] * is_there + other[..., axis] * (1 - is_there))[..., None, None] for axis in (0, 1))
-            for place, is_there, other in ((ends[0], there[0], ends[1]), (ends[1], there[1], ends[0]))
-        )
-        dx, dy = x1 - x0, y1 - y0
-        share = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clip(1e-9)).clip(0, 1)
-        away = (x - x0 - share * dx) ** 2 + (y - y0 - share * dy) ** 2
-        is_lost = (1 - there[0])[..., None, None] * (1 - there[1])[..., None, None]
-        away = away * (1 - is_lost) + 1e12 * is_lost
-        nearest = away if nearest is None else (nearest + away - abs(nearest - away)) / 2
-    return nearest
+    ends = [joints[..., [segment[side] for segment in segments], :] for side in (0, 1)]
+    there = [((place[..., 2] > 0) & (place[..., 0] >= 0) & (place[..., 1] >= 0)) * 1.0 for place in ends]
+    # A missing end moves to where the other one is.
+    (x0, y0), (x1, y1) = (
+        tuple((place[..., axis] * is_there + other[..., axis] * (1 - is_there))[..., None, None] for axis in (0, 1))
+        for place, is_there, other in ((ends[0], there[0], ends[1]), (ends[1], there[1], ends[0]))
+    )
+    dx, dy = x1 - x0, y1 - y0
+    share = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clip(1e-9)).clip(0, 1)
+    away = (x - x0 - share * dx) ** 2 + (y - y0 - share * dy) ** 2
+    is_lost = ((1 - there[0]) * (1 - there[1]))[..., None, None]
+    nearest = (away * (1 - is_lost) + 1e12 * is_lost).min(-3)
+    return getattr(nearest, "values", nearest)  # a tensor's comes with its place

@@ -130,6 +130,19 @@ def test_the_device_draws_what_the_data_layer_draws(joints):
         assert (mask != expected).mean() < 0.002  # pixels at just that distance are rounded either way
 
 
+@pytest.mark.parametrize("gone", [(0, 14, 15, 16, 17), (15, 17), (9, 10), (2, 3, 4), range(1, 18), range(18)])
+def test_the_device_draws_what_the_data_layer_draws_of_people_without_some_limbs(joints, gone):
+    """Of a limb both of whose joints are missing, nothing is drawn."""
+    joints = joints.clone()
+    joints[:, list(gone)] = torch.tensor([-1.0, -1.0, 0.0])
+    parsing = np.random.default_rng(0).integers(0, 8, (2, 64, 44)).astype(np.uint8)
+    masks, labels = body_masks(joints, (64, 44), radius_px=4), ten_labels(torch.from_numpy(parsing), joints)
+    for place, people in enumerate(joints.numpy()):
+        expected = body_mask(people, width=44, height=64, radius_px=4, kind="polygons")
+        assert (masks[place, 0].numpy() != expected).mean() < 0.002
+        np.testing.assert_array_equal(labels[place].numpy(), parts.ten_labels(parsing[place], people))
+
+
 def test_faces_fill_their_crops(joints):
     """A picture whose levels are its columns and rows: the crop runs from side to side of the head's box."""
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(44.0), indexing="ij")
