@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import dataclasses
 from pathlib import Path
@@ -104,6 +105,25 @@ def test_a_diverging_run_stops_and_says_what_to_do(train_pairs, val_pairs, tmp_p
             logger=Notebook(),
             work_dir=tmp_path,
         )
+
+
+@pytest.mark.parametrize(("grows", "is_beyond"), [(1.0, False), (100.0, True)])
+def test_a_term_of_a_later_phase_is_measured_by_its_own_first_value(train_pairs, val_pairs, tmp_path, grows, is_beyond):
+    """In a resumed training too."""
+    for stop_at in (4, -1):
+        method = build("adgan", SMALL)
+        step = method.train_step
+
+        def later(batch, update, at, step=step):
+            late = {"late": torch.tensor(1e6 * (grows if at.step == 5 else 1))} if at.step >= 2 else {}
+            return step(batch, update, at) | late
+
+        method.train_step = later
+        stopped = pytest.raises(KeyboardInterrupt) if stop_at > 0 else contextlib.nullcontext()
+        with pytest.raises(DivergedError, match=r"train/late is 1e\+08") if is_beyond and stop_at < 0 else stopped:
+            notebook = Notebook(stop_at=stop_at)
+            settings = dataclasses.replace(SHORT, checkpoint_every=3, log_every=1, sample_every=6)
+            train(method, train_pairs, settings, validation=val_pairs, logger=notebook, work_dir=tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(train_pairs, val_pairs, tmp_path):
