@@ -277,11 +277,24 @@ def test_the_last_checkpoints_are_kept(train_pairs, val_pairs, tmp_path):
     assert _steps(tmp_path) == ["step-000006.pt"]
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(straight, train_pairs, val_pairs, tmp_path, caplog):
+def _cut(data: bytes) -> bytes:
+    return data[:5000]
+
+
+def _with_a_changed_number(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 16]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [_cut, _with_a_changed_number])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(
+    straight, train_pairs, val_pairs, tmp_path, caplog, damage
+):
     with pytest.raises(KeyboardInterrupt):
         _train(train_pairs, val_pairs, tmp_path, Notebook(stop_at=6))
     assert _steps(tmp_path) == ["step-000002.pt", "step-000004.pt"]
-    (tmp_path / "step-000004.pt").write_bytes((tmp_path / "step-000004.pt").read_bytes()[:5000])
+    newest = tmp_path / "step-000004.pt"
+    newest.write_bytes(damage(newest.read_bytes()))
     notebook = Notebook()
     weights = _train(train_pairs, val_pairs, tmp_path, notebook)
     assert "step-000004.pt is damaged" in caplog.text
