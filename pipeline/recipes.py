@@ -4,6 +4,7 @@ A recipe is `recipes/NAME.yaml`: what it is for, what it needs, and under `set` 
 Values are handled as the text that stands in the file, so that 0.00002 stays 0.00002.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -125,6 +126,9 @@ def plan(recipes: Sequence[Recipe], overrides: Mapping[str, str], path: Path = P
             if key not in present:
                 raise RecipeError(f"{source}: '{key}' is no key of {path}{_hint(key, present)}")
             wanted[key] = value
+    raw = _loaded(text, path)
+    # A list in several lines, as `dvc exp run` leaves it, is none the worse for it.
+    wanted = {key: value for key, value in wanted.items() if not _is_same(_found(raw, key), _loaded(value, path))}
     edited = with_values(text, wanted, path)
     source = " and ".join([f"{FOLDER}/{recipe.name}.yaml" for recipe in recipes] + ["-S"] * bool(overrides))
     checked = params.parse(_loaded(edited, path), name=f"{path} with {source}")
@@ -223,6 +227,14 @@ def _loaded(text: str, path: Path | str) -> Any:
         return YAML(typ="safe").load(text)
     except (YAMLError, RecursionError) as error:  # of keys that stand twice, tags
         raise RecipeError(f"{path}: no valid YAML: {error}") from error
+
+
+def _found(raw: Any, key: str) -> Any:
+    return functools.reduce(lambda node, name: node[name], key.split("."), raw)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and one == other
 
 
 def _text(path: Path) -> str:

@@ -119,6 +119,16 @@ def test_a_params_yaml_that_was_edited_keeps_its_own(project, capsys):
     assert (project / "params.yaml").read_bytes().decode() == kept
 
 
+def test_a_list_in_several_lines_that_says_the_same_stays(project, capsys):
+    """As `dvc exp run -S` leaves every list, whichever value was set."""
+    text = (project / "params.yaml").read_text().replace("methods: [adgan]", "methods:\n- adgan")
+    (project / "params.yaml").write_text(text)
+    assert commands.main(["use", "adgan"]) == 0
+    assert "methods" not in capsys.readouterr().out
+    assert commands.main(["use", "quick"]) == 0
+    assert (project / "params.yaml").read_text() == text
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
