@@ -227,14 +227,13 @@ class Run:
 
     def _update(self, name: str, loss: Tensor) -> None:
         optimiser, parts = self.optimisers[name], self.settings.accumulate
-        if self.part == 0:
-            optimiser.zero_grad()
         # Only these parameters get a gradient: a generator's loss runs through the critics without touching theirs.
         own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         self.scaler.scale(loss if parts == 1 else loss / parts).backward(inputs=own)
         if self.part == parts - 1:
             devices.average(parameter.grad for parameter in own if parameter.grad is not None)
             self.scaler.step(optimiser)
+            optimiser.zero_grad()  # now: gradients would else take memory until the next, those of a phase to the end
             torch.clear_autocast_cache()  # or what judges later in the step would do so with the weights of before
 
     def _set_learning_rates(self, progress: float) -> None:

@@ -276,6 +276,16 @@ def test_a_device_of_several_keeps_its_part_of_the_batch():
     assert spread == in_parts < whole
 
 
+def test_a_batch_in_parts_keeps_the_gradients_of_those_before():
+    """As a batch that is as small as a part, and a number for each weight of the generator and the two critics."""
+    small, in_parts = (
+        estimate(plan("quick", **{"finetune.steps": "0", "pretrain.steps": "2"} | way).params)
+        for way in ({"pretrain.batch": "1"}, {"pretrain.accumulate": "4"})
+    )
+    weights = sum(count for count, _ in in_parts.networks["adgan"].values())
+    assert (in_parts.memory_gib - small.memory_gib) * 2**30 == pytest.approx(1.1 * 4 * weights, rel=0.01)
+
+
 def test_the_published_recipe_is_the_settings_default():
     """params.yaml holds quick values; the recipe goes back to those that AdganSettings calls the published code's."""
     default = method_class("adgan").Settings()

@@ -350,6 +350,13 @@ def test_time_before_an_interruption_counts(train_pairs, tmp_path):
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
+def test_no_gradient_takes_memory_between_two_steps(train_pairs, accumulate):
+    run = _run(TrainingSettings(batch=2, accumulate=accumulate))
+    run.advance(take(train_pairs, 2, torch.device("cpu")))
+    assert all(parameter.grad is None for parameter in run.method.parameters())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_scaled_loss_moves_the_weights_alike(train_pairs, accumulate):
     """The scale is a power of two, which float32 takes out again to the bit."""
     weights = []
