@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def newest(folder: Path, recipe: str) -> State | None:
     damaged = []
     for path in _newest_first(folder):
         try:
+            _check_sums(path)
             state: State = torch.load(path, map_location="cpu", weights_only=True)
             is_ours = state["recipe"] == recipe
         # Bytes that are no checkpoint can end in any error; code that they may carry is not run.
@@ -60,6 +62,13 @@ def newest(folder: Path, recipe: str) -> State | None:
     if damaged:
         raise UserError(f"{damaged[0]}; delete it to begin anew")
     return None
+
+
+def _check_sums(path: Path) -> None:
+    """BadZipFile where a byte is not as it was written: torch.load takes what it finds."""
+    with zipfile.ZipFile(path) as file:
+        if (entry := file.testzip()) is not None:
+            raise zipfile.BadZipFile(entry)
 
 
 def _newest_first(folder: Path) -> list[Path]:

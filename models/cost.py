@@ -62,6 +62,15 @@ def resting_bytes(method: Method, *, is_averaged: bool) -> int:
     return sum(weights.values()) * (2 if is_averaged else 1) + max(remembered.values())
 
 
+def gradient_bytes(method: Method) -> int:
+    """Of the phase that has most: what a batch in parts keeps from one part to the next."""
+    sizes = [0]
+    for phase in method.phases:
+        groups = [group for optimiser in method.optimisers(phase.name).values() for group in optimiser.param_groups]
+        sizes.append(sum(_bytes(weight) for group in groups for weight in group["params"]))
+    return max(sizes)
+
+
 def step_cost(method: Method, at: Moment, *, batch: int, size: tuple[int, int]) -> Cost:
     """Of the step at a moment of the training, with a batch of pictures of `size` (H, W), the pack's."""
     optimisers = method.optimisers(at.phase)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from models.blocks import BottleneckUNet, ResidualPair, SameConv, fitted, scaled
 from models.discriminators import DcganDiscriminator
 from models.dpig_codes import BACKGROUND, FOREGROUND, Codes, ResidualMlp
+from models.precision import in_float32
 from models.regions import crops
 from pipeline.people.skeleton import JOINTS
 
@@ -146,6 +147,7 @@ class AppearanceEncoder(nn.Module):
         return codes
 
 
+@in_float32
 def _twisted(x_BCHW: Tensor, twist_B123: Tensor) -> Tensor:
     grid_BHW2 = F.affine_grid(twist_B123[:, 0], list(x_BCHW.shape), align_corners=True)
     return F.grid_sample(x_BCHW, grid_BHW2, padding_mode="border", align_corners=True)

@@ -157,6 +157,7 @@ class Run:
         self.phase = ""
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.history: list[tuple[int, dict[str, float]]] = []
+        self.first: dict[str, float] = {}  # each term in the step that it first came in
         self.best: Best | None = None
         self.looks_since_best = 0
 
@@ -196,6 +197,7 @@ class Run:
         if self.settings.recolour:
             batch = recoloured(batch, torch.Generator().manual_seed(self._dice()), self.share)
         terms = self._work_on(batch, at)
+        self._note(terms)
         self._average()
         self.step += 1
         return terms
@@ -212,6 +214,12 @@ class Run:
             return found[0]
         return {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
 
+    def _note(self, terms: dict[str, Tensor]) -> None:
+        """Remember the terms that were not there before; only then is a GPU waited for."""
+        new = {name: term.clone() for name, term in terms.items() if f"train/{name}" not in self.first}
+        devices.average(new.values())
+        self.first |= {f"train/{name}": abs(float(term)) for name, term in new.items()}
+
     def _dice(self, part: int = 0) -> int:
         """The seed of this step for a part of the whole batch."""
         if part == 0:
@@ -224,14 +232,13 @@ class Run:
 
     def _update(self, name: str, loss: Tensor) -> None:
         optimiser, parts = self.optimisers[name], self.settings.accumulate
-        if self.part == 0:
-            optimiser.zero_grad()
         # Only these parameters get a gradient: a generator's loss runs through the critics without touching theirs.
         own = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         self.scaler.scale(loss if parts == 1 else loss / parts).backward(inputs=own)
         if self.part == parts - 1:
             devices.average(parameter.grad for parameter in own if parameter.grad is not None)
             self.scaler.step(optimiser)
+            optimiser.zero_grad()  # now: gradients would else take memory until the next, those of a phase to the end
             torch.clear_autocast_cache()  # or what judges later in the step would do so with the weights of before
 
     def _set_learning_rates(self, progress: float) -> None:
@@ -265,12 +272,13 @@ class Run:
         return [tensor for name, tensor in state if name not in learnt and tensor.is_floating_point()]
 
     def report(self, terms: dict[str, Tensor], logger: Logger) -> None:
-        """Log the terms; DivergedError when one is no number or their sum is out of all proportion to the first."""
+        """Log the terms; DivergedError when one is no number or out of all proportion to the first ones and its own."""
         devices.average(terms.values())
         values = {f"train/{name}": float(term) for name, term in terms.items()}
         first = sum(map(abs, (self.history[0][1] if self.history else values).values()))
         for name, value in values.items():
-            self._check(name, value, limit=self.settings.diverged_at * first)
+            # What comes with a later phase may be weighted otherwise than what the training began with.
+            self._check(name, value, limit=self.settings.diverged_at * max(first, self.first[name]))
         self.history.append((self.step, values))
         logger.log(self.step, values)
 
@@ -325,6 +333,7 @@ class Run:
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "scaler": self.scaler.state_dict(),
             "history": self.history,
+            "first": self.first,
             "best": vars(self.best) if self.best else None,
             "looks_since_best": self.looks_since_best,
         }
@@ -335,7 +344,7 @@ class Run:
         state = devices.agreed(checkpoints.newest(folder, recipe) if self.fabric.is_global_zero else None)
         if state is None:
             return
-        self.step, self.history = state["step"], state["history"]
+        self.step, self.history, self.first = state["step"], state["history"], state["first"]
         self.began = time.monotonic() - state["seconds"]
         self.best = Best(**state["best"]) if state["best"] else None
         self.looks_since_best = state["looks_since_best"]

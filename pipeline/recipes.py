@@ -4,6 +4,7 @@ A recipe is `recipes/NAME.yaml`: what it is for, what it needs, and under `set` 
 Values are handled as the text that stands in the file, so that 0.00002 stays 0.00002.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from pipeline import params
 from pipeline.errors import UserError
@@ -78,7 +79,7 @@ def _head(text: str, path: Path) -> dict[str, Any]:
     """The file as plain values, its keys checked."""
     if not isinstance(_compose(text, path), MappingNode):
         raise RecipeError(f"{path}: expected keys such as `set:`")
-    head = dict(YAML(typ="safe").load(text))
+    head = dict(_loaded(text, path))
     wanted = {"description": str, "needs": str, "expected": dict, "set": dict}
     optional = {"builds_on": list, "pictures": int, "asks": dict}
     for key in head:
@@ -125,9 +126,12 @@ def plan(recipes: Sequence[Recipe], overrides: Mapping[str, str], path: Path = P
             if key not in present:
                 raise RecipeError(f"{source}: '{key}' is no key of {path}{_hint(key, present)}")
             wanted[key] = value
+    raw = _loaded(text, path)
+    # A list in several lines, as `dvc exp run` leaves it, is none the worse for it.
+    wanted = {key: value for key, value in wanted.items() if not _is_same(_found(raw, key), _loaded(value, path))}
     edited = with_values(text, wanted, path)
     source = " and ".join([f"{FOLDER}/{recipe.name}.yaml" for recipe in recipes] + ["-S"] * bool(overrides))
-    checked = params.parse(YAML(typ="safe").load(edited), name=f"{path} with {source}")
+    checked = params.parse(_loaded(edited, path), name=f"{path} with {source}")
     changes = [Change(key, present[key], value) for key, value in wanted.items() if present[key] != value]
     return Plan(edited, changes, checked)
 
@@ -146,27 +150,64 @@ def overrides(words: Sequence[str]) -> dict[str, str]:
 
 def leaves(text: str, path: Path | str) -> dict[str, str]:
     """The text of every value that is no mapping, by its key with dots."""
-    return {key: text[start:stop] for key, (start, stop) in _places(text, path).items()}
+    return {key: text[place.start : place.stop] for key, place in _places(text, path).items()}
 
 
 def with_values(text: str, values: Mapping[str, str], path: Path | str) -> str:
-    """`text` with other values and no other change."""
-    places = _places(text, path)
-    for key, (start, stop) in sorted(places.items(), key=lambda entry: entry[1], reverse=True):
+    """`text` with other values and no other change; RecipeError where the text has no room for one."""
+    edited, places = text, _places(text, path)
+    for key, place in sorted(places.items(), key=lambda entry: entry[1].start, reverse=True):
         if key in values:
-            text = text[:start] + values[key] + text[stop:]
-    return text
+            edited = edited[: place.start] + place.gap + values[key] + edited[place.stop :]
+    _check_edited(text, values, edited, path)
+    return edited
 
 
-def _places(text: str, path: Path | str) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
+def _check_edited(text: str, values: Mapping[str, str], edited: str, path: Path | str) -> None:
+    """An alias, say, stands for a value at another place, and a `#` in a value begins a comment."""
+    before = leaves(text, path)
+    try:
+        if leaves(edited, path) == {key: values.get(key, value) for key, value in before.items()}:
+            return
+    except RecipeError:
+        pass
+    for key, value in values.items() if len(values) > 1 else ():
+        with_values(text, {key: value}, path)
+    key, value = next(iter(values.items()))
+    raise RecipeError(f"{path}: '{key}' cannot be changed from {before[key]!r} to {value!r}; do it by hand")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a value stands, without comments and empty lines behind it."""
+
+    start: int
+    stop: int
+    gap: str = ""  # what a value in one line needs before it
+
+
+def _place(text: str, key: Node, value: Node) -> _Place:
+    last, start = value, value.start_mark.index
+    while isinstance(last, SequenceNode | MappingNode) and not last.flow_style and last.value:
+        last = last.value[-1] if isinstance(last, SequenceNode) else last.value[-1][1]
+    length = len(text[start : last.end_mark.index].rstrip())
+    if not length:  # nothing is given: the marks are those of what follows
+        colon = text.index(":", key.end_mark.index) + 1
+        return _Place(colon, colon, " ")
+    if value.start_mark.line == key.start_mark.line:
+        return _Place(start, start + length)
+    return _Place(start, start + length, " " * max(0, key.start_mark.column + 2 - value.start_mark.column))
+
+
+def _places(text: str, path: Path | str) -> dict[str, _Place]:
+    found: dict[str, _Place] = {}
 
     def walk(node: MappingNode, prefix: str) -> None:
         for key, value in node.value:
             if isinstance(value, MappingNode) and not value.flow_style:
                 walk(value, f"{prefix}{key.value}.")
             else:
-                found[f"{prefix}{key.value}"] = (value.start_mark.index, value.end_mark.index)
+                found[f"{prefix}{key.value}"] = _place(text, key, value)
 
     root = _compose(text, path)
     if isinstance(root, MappingNode):
@@ -181,9 +222,25 @@ def _compose(text: str, path: Path | str) -> MappingNode | ScalarNode | Sequence
         raise RecipeError(f"{path}: no valid YAML: {error}") from error
 
 
-def _text(path: Path) -> str:
+def _loaded(text: str, path: Path | str) -> Any:
     try:
-        return path.read_text()
+        return YAML(typ="safe").load(text)
+    except (YAMLError, RecursionError) as error:  # of keys that stand twice, tags
+        raise RecipeError(f"{path}: no valid YAML: {error}") from error
+
+
+def _found(raw: Any, key: str) -> Any:
+    return functools.reduce(lambda node, name: node[name], key.split("."), raw)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _text(path: Path) -> str:
+    """As it is: the ends of its lines stay, too."""
+    try:
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read ({error}); run from the project's root") from error
 

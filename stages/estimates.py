@@ -4,9 +4,9 @@ Operations and tensors are counted (`models/cost.py`); hours and memory are proj
 docs/training-cost.md explains.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from models.cost import PhaseCost, resting_bytes, training_costs, unbuilt
+from models.cost import PhaseCost, gradient_bytes, resting_bytes, training_costs, unbuilt
 from models.method import Method
 from pipeline.params import Params
 from stages.pretrain import training_settings
@@ -87,19 +87,24 @@ def _training(params: Params, stage: str, name: str) -> Training:
     if settings.checkpointing:
         method.forget_inside_blocks()
     crop = params.domain(params.pretrain_domain).crop
-    phases = training_costs(
+    parts = settings.devices * settings.nodes * settings.accumulate
+    costs = training_costs(
         method,
         settings.steps,
-        batch=settings.batch,
+        batch=settings.batch // parts,
         size=(crop.height, crop.width),
         small_until=settings.small_until,
     )
+    phases = {
+        phase: replace(cost, operations=parts * cost.operations, sampled=parts * cost.sampled)
+        for phase, cost in costs.items()
+    }
     twins = 2 if params.finetune["scratch"] else 1
     times = 1 if stage == "pretrain" else len(params.other_domains) * twins
     alive: float = resting_bytes(method, is_averaged=settings.average > 0)
-    # What a batch in parts keeps is that of one part, and the gradients.
-    parts = settings.devices * settings.nodes * settings.accumulate
-    alive += max((cost.peak_bytes for cost in phases.values()), default=0) / parts
+    alive += max((cost.peak_bytes for cost in phases.values()), default=0)
+    # Of the parts before, or in the message to the other processes.
+    alive += gradient_bytes(method) if parts > 1 else 0
     return Training(stage, name, settings.batch, times, phases, alive * (1 + GAPS) + CONTEXT_BYTES)
 
 

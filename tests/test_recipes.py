@@ -1,6 +1,7 @@
 """Every recipe sets parameters that exist, to values that are allowed, and changes nothing else of params.yaml."""
 
 import itertools
+import re
 import shutil
 
 import pytest
@@ -86,6 +87,65 @@ def test_there_and_back_every_byte_is_as_it_was(project, name, capsys):
     ]
     assert commands.main(["use", "quick"]) == 0
     assert (project / "params.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("written", "values", "edited"),
+    [
+        ("a:\n  - x # k\n  - y\n\n# c\nb: 1\n", {"a": "[z]"}, "a:\n  [z]\n\n# c\nb: 1\n"),
+        ("a:\n- x\n- y # c\nb: 1\n", {"a": "[z]"}, "a:\n  [z] # c\nb: 1\n"),
+        ("a:\n  - - 1\n  - x: 1\n    y: 2\n\nb: 1\n", {"a": "[z]"}, "a:\n  [z]\n\nb: 1\n"),
+        ("a: # c\nb: 1\n", {"a": "z"}, "a: z # c\nb: 1\n"),
+        ("b: 1\na:", {"a": "z"}, "b: 1\na: z"),
+        ("a: |\n  x\n\n# c\nb: 1\n", {"a": "z"}, "a: z\n\n# c\nb: 1\n"),
+        ("a:\n  x # c\nb: {c: 1,\n  d: 2} # e\n", {"a": "z", "b": "{}"}, "a:\n  z # c\nb: {} # e\n"),
+    ],
+)
+def test_values_of_every_form_are_changed_and_nothing_else_is(written, values, edited):
+    assert recipes.with_values(written, values, "params.yaml") == edited
+
+
+def test_a_params_yaml_that_was_edited_keeps_its_own(project, capsys):
+    """Comments, domains, lists in several lines, ends of lines of another system."""
+    text = (
+        (project / "params.yaml").read_text().replace("methods: [adgan]", "methods: # mine\n- adgan # the first\n- pg2")
+    )
+    start, stop = text.index("  target: # two toon"), text.index("\n# The systems that are trained")
+    own = text[start:stop].replace("  target: # two toon", "  mine: # my own, toon", 1)
+    text = f"# größer\n{text[:stop]}{own}{text[stop:]}\n# no end".replace("\n", "\r\n")
+    (project / "params.yaml").write_bytes(text.encode())
+    assert commands.main(["use", "adgan"]) == 0
+    assert commands.main(["use", "quick"]) == 0
+    kept = text.replace("- adgan # the first\r\n- pg2", "  [adgan]")
+    assert (project / "params.yaml").read_bytes().decode() == kept
+
+
+def test_a_list_in_several_lines_that_says_the_same_stays(project, capsys):
+    """As `dvc exp run -S` leaves every list, whichever value was set."""
+    text = (project / "params.yaml").read_text().replace("methods: [adgan]", "methods:\n- adgan")
+    (project / "params.yaml").write_text(text)
+    assert commands.main(["use", "adgan"]) == 0
+    assert "methods" not in capsys.readouterr().out
+    assert commands.main(["use", "quick"]) == 0
+    assert (project / "params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("seed: 0\n", "seed: 0\nseed: 1\n", 'params.yaml: no valid YAML: .*duplicate key "seed"'),
+        ("seed: 0\n", "seed: !mine 0\n", "params.yaml: no valid YAML: .*!mine"),
+        ("width: 0.25 # channels", "width: *width # channels", "params.yaml: no valid YAML: .*undefined alias"),
+        ("  coarse: 0.92", "  coarse: &share 0.92", "'pg2.coarse' cannot be changed from '&share 0.92' to '0.275'"),
+    ],
+)
+def test_a_params_yaml_that_has_no_room_for_a_value_is_left_alone(project, capsys, old, new, told):
+    text = (project / "params.yaml").read_text()
+    written = text.replace(old, new, 1) + ("\nmore: {of: *share}\n" if "&share" in new else "")
+    (project / "params.yaml").write_text(written)
+    assert commands.main(["use", "pg2-deepfashion"]) == 1
+    assert re.search(told, capsys.readouterr().err, re.DOTALL)
+    assert (project / "params.yaml").read_text() == written
 
 
 def test_what_changed_is_told_and_what_is_missing(project, capsys):
@@ -250,6 +310,16 @@ def test_a_device_of_several_keeps_its_part_of_the_batch():
     plans = [plan("quick", **{"finetune.steps": "0", "pretrain.steps": "2"} | way).params for way in ways]
     whole, in_parts, spread = (estimate(found).memory_gib for found in plans)
     assert spread == in_parts < whole
+
+
+def test_a_batch_in_parts_keeps_the_gradients_of_those_before():
+    """As a batch that is as small as a part, and a number for each weight of the generator and the two critics."""
+    small, in_parts = (
+        estimate(plan("quick", **{"finetune.steps": "0", "pretrain.steps": "2"} | way).params)
+        for way in ({"pretrain.batch": "1"}, {"pretrain.accumulate": "4"})
+    )
+    weights = sum(count for count, _ in in_parts.networks["adgan"].values())
+    assert (in_parts.memory_gib - small.memory_gib) * 2**30 == pytest.approx(1.1 * 4 * weights, rel=0.01)
 
 
 def test_the_published_recipe_is_the_settings_default():

@@ -107,7 +107,7 @@ def _check_systems(plan: "Plan", names: list[str]) -> None:
 
 def _write(text: str) -> None:
     partial = _PARAMS.with_name(_PARAMS.name + ".part")
-    partial.write_text(text)
+    partial.write_bytes(text.encode())  # the ends of its lines as they are
     partial.replace(_PARAMS)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from models.dpig_networks import _twisted
 from models.losses import contextual
 from models.precision import in_float32
 from models.regions import crops, random_twists
@@ -31,6 +32,7 @@ CASES = {
     "grams": lambda x: grams(x, MASKS),
     "scale_norm": scale_norm,
     "crops": lambda x: crops(x, BOXES, 32, twist_BR23=TWISTS),
+    "twisted": lambda x: _twisted(x, TWISTS),
     "warps": lambda x: make_warps(joints(), joints().flip(0), SIZE)(x),
     "crop_faces": lambda x: crop_faces(x, joints())[0],
 }

@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import dataclasses
 from pathlib import Path
@@ -104,6 +105,25 @@ def test_a_diverging_run_stops_and_says_what_to_do(train_pairs, val_pairs, tmp_p
             logger=Notebook(),
             work_dir=tmp_path,
         )
+
+
+@pytest.mark.parametrize(("grows", "is_beyond"), [(1.0, False), (100.0, True)])
+def test_a_term_of_a_later_phase_is_measured_by_its_own_first_value(train_pairs, val_pairs, tmp_path, grows, is_beyond):
+    """In a resumed training too."""
+    for stop_at in (4, -1):
+        method = build("adgan", SMALL)
+        step = method.train_step
+
+        def later(batch, update, at, step=step):
+            late = {"late": torch.tensor(1e6 * (grows if at.step == 5 else 1))} if at.step >= 2 else {}
+            return step(batch, update, at) | late
+
+        method.train_step = later
+        stopped = pytest.raises(KeyboardInterrupt) if stop_at > 0 else contextlib.nullcontext()
+        with pytest.raises(DivergedError, match=r"train/late is 1e\+08") if is_beyond and stop_at < 0 else stopped:
+            notebook = Notebook(stop_at=stop_at)
+            settings = dataclasses.replace(SHORT, checkpoint_every=3, log_every=1, sample_every=6)
+            train(method, train_pairs, settings, validation=val_pairs, logger=notebook, work_dir=tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(train_pairs, val_pairs, tmp_path):
@@ -257,11 +277,24 @@ def test_the_last_checkpoints_are_kept(train_pairs, val_pairs, tmp_path):
     assert _steps(tmp_path) == ["step-000006.pt"]
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(straight, train_pairs, val_pairs, tmp_path, caplog):
+def _cut(data: bytes) -> bytes:
+    return data[:5000]
+
+
+def _with_a_changed_number(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 16]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [_cut, _with_a_changed_number])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(
+    straight, train_pairs, val_pairs, tmp_path, caplog, damage
+):
     with pytest.raises(KeyboardInterrupt):
         _train(train_pairs, val_pairs, tmp_path, Notebook(stop_at=6))
     assert _steps(tmp_path) == ["step-000002.pt", "step-000004.pt"]
-    (tmp_path / "step-000004.pt").write_bytes((tmp_path / "step-000004.pt").read_bytes()[:5000])
+    newest = tmp_path / "step-000004.pt"
+    newest.write_bytes(damage(newest.read_bytes()))
     notebook = Notebook()
     weights = _train(train_pairs, val_pairs, tmp_path, notebook)
     assert "step-000004.pt is damaged" in caplog.text
@@ -314,6 +347,13 @@ def test_time_before_an_interruption_counts(train_pairs, tmp_path):
 
 
 # Scaled losses (fp16), and blocks that are computed twice.
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_no_gradient_takes_memory_between_two_steps(train_pairs, accumulate):
+    run = _run(TrainingSettings(batch=2, accumulate=accumulate))
+    run.advance(take(train_pairs, 2, torch.device("cpu")))
+    assert all(parameter.grad is None for parameter in run.method.parameters())
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
