@@ -27,7 +27,7 @@ from pipeline.errors import UserError
 
 Work = Callable[[Fabric, Method], Method]
 
-_GOES_ON = "The same commands again go on from the newest checkpoint"
+_GOES_ON = "the same commands again go on from the newest checkpoint"
 _NOTICED_S = 3.0  # after which the program that started the processes has seen that one of them ended
 
 
@@ -95,7 +95,7 @@ def run_in_each(fabric: Fabric, work: Work, method: Method, handover: Path) -> M
         if mistake.is_file():
             raise UserError(mistake.read_text()) from None
         reason = str(lost).strip().splitlines()[-1]
-        raise UserError(f"a process of the training was lost: {reason}. {_GOES_ON}") from lost
+        raise UserError(f"a process of the training was lost: {reason}; {_GOES_ON}") from lost
     method.load_state_dict(torch.load(handover, weights_only=True))
     handover.unlink()
     return method.eval()
@@ -137,7 +137,9 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).partition("\n")[0].rpartition("] ")[2]  # without the line of gloo's source
-        raise LostError(f"another process of the training was lost ({reason}). {_GOES_ON}") from error
+        raise LostError(
+            f"another process of the training was lost ({reason}). {_GOES_ON}, unless it says why"
+        ) from error
 
 
 def agreed(value: Any) -> Any:

@@ -167,6 +167,8 @@ def main(argv: list[str] | None = None) -> int:
         run(stage, item)
     except UserError as error:
         _tell(stage, item, str(error))
+        if "LOCAL_WORLD_SIZE" in os.environ:
+            os._exit(1)  # at once: the launcher, which ends this process now, would be told of too
         return 1
     except KeyboardInterrupt:
         _tell(stage, item, "interrupted. What is finished is kept: run again")

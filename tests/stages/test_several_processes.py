@@ -101,10 +101,31 @@ def test_of_a_lost_process_the_other_says_so_in_one_line(launcher, make):
     assert training.returncode
     ours = [line for line in told.splitlines() if line.startswith("error in pretrain@adgan: ")]
     assert len(ours) == 1, told
-    assert re.search(r"another process of the training was lost \(.+\)\. The same|the launcher ended it", ours[0]), told
+    assert re.search(
+        r"another process of the training was lost \(.+\)\. .*the same commands again|the launcher ended it", ours[0]
+    ), told
     assert "devices.py" not in told
     assert str(lost) in told, "the launcher names the first that failed"
     assert not [path for path in (project.folder / ".cache" / "runs").rglob("*.part")]
+
+
+def test_ctrl_c_ends_all_processes_with_one_line_and_the_next_run_goes_on(make):
+    project = make()
+    project.change(**{"pretrain.steps": 20})
+    command = [sys.executable, "-m", "pipeline.run", "pretrain@adgan"]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_ROOT": str(project.folder)}
+    with subprocess.Popen(
+        command, cwd=project.folder, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as training:
+        started = _started(project, training, 3)  # one of them keeps account of semaphores
+        os.killpg(training.pid, signal.SIGINT)
+        _, told = training.communicate(timeout=60)
+    assert training.returncode == 130
+    assert told.count("error in pretrain@adgan: interrupted. What is finished is kept: run again") == 1
+    assert "Traceback" not in told
+    _wait(lambda: not any(map(_is_alive, started)), seconds=20)
+    _, told = project.run("pretrain@adgan")
+    assert int(re.search(r"(\d+)/20", told)[1]) >= 2, "the first that the bar shows"
 
 
 def test_the_processes_end_with_a_killed_launcher(make):
