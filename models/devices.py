@@ -7,7 +7,10 @@ outside by `torchrun` or `fabric run`, which is how several machines (`nodes`) w
 
 import copy
 import os
-from collections.abc import Callable, Iterable
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,13 @@ from models.settings import SettingsError, TrainingSettings
 from pipeline.errors import UserError
 
 Work = Callable[[Fabric, Method], Method]
+
+_GOES_ON = "the same commands again go on from the newest checkpoint"
+_NOTICED_S = 3.0  # after which the program that started the processes has seen that one of them ended
+
+
+class LostError(UserError):
+    """Another process of the training does not answer any more."""
 
 
 def is_first() -> bool:
@@ -84,7 +94,8 @@ def run_in_each(fabric: Fabric, work: Work, method: Method, handover: Path) -> M
     except ProcessException as lost:
         if mistake.is_file():
             raise UserError(mistake.read_text()) from None
-        raise UserError(f"a process of the training was lost: {str(lost).strip().splitlines()[-1]}") from lost
+        reason = str(lost).strip().splitlines()[-1]
+        raise UserError(f"a process of the training was lost: {reason}; {_GOES_ON}") from lost
     method.load_state_dict(torch.load(handover, weights_only=True))
     handover.unlink()
     return method.eval()
@@ -101,10 +112,13 @@ def _hand_over(fabric: Fabric, sealed: _Sealed) -> None:
     work, method, handover, mistake, parent = sealed.values
     if os.getppid() != parent:
         raise SystemExit  # the training was killed while this process came up
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, or the end of the training: at once, and nothing to say
     try:
         # A copy: the processes would else share the memory of the weights.
         trained = work(fabric, copy.deepcopy(method))
     except UserError as error:
+        if isinstance(error, LostError):
+            time.sleep(_NOTICED_S)  # or this would be told, and not what became of the other: this one is ended by then
         mistake.write_text(str(error))
         raise
     if fabric.is_global_zero:
@@ -116,12 +130,25 @@ def share_of(fabric: Fabric) -> Share:
     return Share(fabric.global_rank, fabric.world_size)
 
 
+@contextmanager
+def _together() -> Iterator[None]:
+    """LostError where the processes cannot speak to each other: RuntimeError of gloo, a kind of it of NCCL."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rpartition("] ")[2]  # without the line of gloo's source
+        raise LostError(
+            f"another process of the training was lost ({reason}). {_GOES_ON}, unless it says why"
+        ) from error
+
+
 def agreed(value: Any) -> Any:
     """What the first process has for `value`."""
     if not dist.is_initialized():
         return value
     values = [value]
-    dist.broadcast_object_list(values)
+    with _together():
+        dist.broadcast_object_list(values)
     return values[0]
 
 
@@ -130,7 +157,8 @@ def take_over(tensors: Iterable[Tensor]) -> None:
     """Fill the tensors with those of the first process."""
     for tensor in tensors if dist.is_initialized() else ():
         whole = tensor.contiguous()
-        dist.broadcast(whole, 0)
+        with _together():
+            dist.broadcast(whole, 0)
         tensor.copy_(whole)
 
 
@@ -141,7 +169,8 @@ def average(tensors: Iterable[Tensor]) -> None:
     if not tensors:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat)
+    with _together():
+        dist.all_reduce(flat)
     flat /= dist.get_world_size()
     for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(mean.view(tensor.shape))

@@ -4,6 +4,8 @@ import ctypes
 import gc
 import os
 import signal
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 # Tables of 50,000 pictures are millions of objects that stay: looking through them for cycles as often as Python does
@@ -34,3 +36,21 @@ def die_with_parent(parent: int) -> None:
         return
     if os.getppid() != parent:
         os._exit(1)
+
+
+def when_terminated(act: Callable[[], None]) -> None:
+    """Call `act` when this process is asked to end (SIGTERM), at once, whatever it is waiting for.
+
+    A handler in Python would wait until torch comes back from another process or from a device.
+    """
+    receiving, sending = os.pipe()
+    os.set_blocking(sending, False)
+    signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def watch() -> None:
+        while os.read(receiving, 1) != bytes([signal.SIGTERM]):
+            pass
+        act()
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -31,14 +31,14 @@ from pipeline.faults import storage_trouble
 from pipeline.imports import code_of
 from pipeline.memo import Memo, is_damage
 from pipeline.params import Domain, Params
-from pipeline.processes import die_with_parent, set_up
+from pipeline.processes import die_with_parent, set_up, when_terminated
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-# What a shell says of a program that Ctrl-C ended.
-_INTERRUPTED = 130
+# What a shell says of a program that Ctrl-C ended, and one that was asked to end.
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
 def cache_folder() -> Path:
@@ -158,6 +158,8 @@ def main(argv: list[str] | None = None) -> int:
     stage, _, item = parser.parse_args(argv).stage.partition("@")
     if "DVC_STAGE" in os.environ:
         _end_with_dvc()
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        _end_with_launcher(stage, item)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     set_up()
     try:
@@ -165,6 +167,8 @@ def main(argv: list[str] | None = None) -> int:
         run(stage, item)
     except UserError as error:
         _tell(stage, item, str(error))
+        if "LOCAL_WORLD_SIZE" in os.environ:
+            os._exit(1)  # at once: the launcher, which ends this process now, would be told of too
         return 1
     except KeyboardInterrupt:
         _tell(stage, item, "interrupted. What is finished is kept: run again")
@@ -200,6 +204,21 @@ def _end_with_dvc() -> None:
     if os.getsid(parent) != os.getsid(0):
         os._exit(1)
     die_with_parent(parent)
+
+
+def _end_with_launcher(stage: str, item: str) -> None:
+    """End this process when the launcher is killed, and say so when the launcher ends it."""
+
+    def end() -> None:
+        _tell(
+            stage,
+            item,
+            "the launcher ended this process, as it does when another is lost. What is finished is kept: run again",
+        )
+        os._exit(_TERMINATED)
+
+    when_terminated(end)
+    die_with_parent(os.getppid())
 
 
 def _hush(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

@@ -134,6 +134,16 @@ def test_two_processes_of_every_system(name, train_pairs, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_two_processes_in_half_precision_equal_one_that_accumulates(name, train_pairs, tmp_path):
+    """Each part is rounded as it is elsewhere; only the mean of the two is taken in another way."""
+    apart = learn(system(name, quiet=True), train_pairs, tmp_path / "a", devices=2, precision="bf16-mixed")
+    after = learn(system(name, quiet=True), train_pairs, tmp_path / "b", accumulate=2, precision="bf16-mixed")
+    assert {value.dtype for value in apart.parameters()} == {torch.float32}
+    assert_alike(apart, after)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dpig", "scagan"])
 def test_running_means_are_of_all_processes(name, train_pairs, tmp_path):
     """Each process sees its half; what is kept is nearer to the whole than what either has seen, in each layer.

@@ -1,5 +1,6 @@
 """What a stage's process asks of the system."""
 
+import signal
 import subprocess
 import sys
 
@@ -28,3 +29,27 @@ def test_freed_memory_is_kept_and_cycles_are_seldom_looked_for():
     (usual, often), (kept, seldom) = faults(""), faults("set_up()")
     assert kept < usual / 2
     assert seldom > 100 * often
+
+
+STUCK = """
+import ctypes, os
+from pipeline.processes import when_terminated
+when_terminated(lambda: (print("asked to end", flush=True), os._exit(143)))
+print("here", flush=True)
+library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+library.pthread_mutex_lock(mutex)
+library.pthread_mutex_lock(mutex)  # never comes back, whatever the signal: as torch, waiting for a device
+"""
+
+
+def test_a_process_that_waits_in_another_language_says_that_it_was_asked_to_end():
+    command = [sys.executable, "-c", STUCK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)  # meant for Python, which does not come to it
+        process.terminate()
+        try:
+            assert process.communicate(timeout=30)[0] == "asked to end\n"
+        finally:
+            process.kill()
+    assert process.returncode == 143
