@@ -27,7 +27,7 @@ from pipeline.errors import UserError
 
 Work = Callable[[Fabric, Method], Method]
 
-_GOES_ON = "the same commands again go on from the newest checkpoint"
+_GOES_ON = "where nothing else says why, the same commands again go on from the newest checkpoint"
 _NOTICED_S = 3.0  # after which the program that started the processes has seen that one of them ended
 
 
@@ -137,9 +137,7 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).partition("\n")[0].rpartition("] ")[2]  # without the line of gloo's source
-        raise LostError(
-            f"another process of the training was lost ({reason}). {_GOES_ON}, unless it says why"
-        ) from error
+        raise LostError(f"a process of the training was lost ({reason}); {_GOES_ON}") from error
 
 
 def agreed(value: Any) -> Any:
