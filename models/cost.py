@@ -87,10 +87,9 @@ def step_cost(method: Method, at: Moment, *, batch: int, size: tuple[int, int]) 
     return Cost(counter.get_total_flops() / 2, peak.most)
 
 
-def sampled_steps(count: int) -> tuple[int, int]:
-    """Two steps that stand for a phase of `count`: at one and at three quarters, where a round begins."""
-    early, late = (int(count * share) // _ROUND * _ROUND for share in (0.25, 0.75))
-    return early, late
+def sampled_steps(count: int) -> list[int]:
+    """Steps that stand for a phase of `count`: in the middle of each fifth, where a round begins."""
+    return [int(count * share) // _ROUND * _ROUND for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
 
 
 def training_costs(
@@ -98,7 +97,7 @@ def training_costs(
 ) -> dict[str, PhaseCost]:
     """By phase, for those that get any of the `steps`.
 
-    Two steps of a phase stand for the others, and the last of a round for each last one: where critics take several
+    Five steps of a phase stand for the others, and the last of a round for each last one: where critics take several
     steps before their generator takes one, that is its turn.
     """
     whole, done, start, found = sum(phase.share for phase in method.phases), 0.0, 0, {}
@@ -114,8 +113,8 @@ def training_costs(
             shown = (size[0] // 2, size[1] // 2) if step < count * small_until else size
             return step_cost(method, Moment(phase, step, count), batch=batch, size=shown)
 
-        early, late = sampled_steps(count)
-        costs, last = [at(early), at(late)], at(late + _ROUND - 1)
+        sampled_at = sampled_steps(count)
+        costs, last = [at(step) for step in sampled_at], at(sampled_at[-1] + _ROUND - 1)
         sampled = sum(cost.operations for cost in costs) / len(costs)
         mean, peak = sampled + (last.operations - costs[-1].operations) / _ROUND, max(each.peak_bytes for each in costs)
         found[phase.name] = PhaseCost(mean, max(peak, last.peak_bytes), count, sampled)

@@ -1,7 +1,7 @@
 """How fast this machine trains what params.yaml says: a few steps of every phase are taken, the others follow by count.
 
-The steps are the trainer's own, on rendered people, from fresh weights. Two moments of a phase are timed, those that
-`models/cost.py` counts; other steps are taken to do as many multiply-adds a second.
+The steps are the trainer's own, on rendered people, from fresh weights. The moments of a phase that are timed are those
+that `models/cost.py` counts; other steps are taken to do as many multiply-adds a second.
 """
 
 import functools
@@ -50,7 +50,8 @@ def paces(params: Params, trainings: list[Training]) -> dict[tuple[str, str], Pa
     """
     crop = params.domain(params.pretrain_domain).crop
     pairs, found = _rendered(crop.width, crop.height), {}
-    steps = sum(2 * (1 + _TIMED) * len(training.phases) for training in trainings)
+    counts = [cost.steps for training in trainings for cost in training.phases.values()]
+    steps = sum((1 + _TIMED) * len(sampled_steps(count)) for count in counts)
     with tqdm(total=steps, desc="taking some steps", unit="step", leave=False) as bar:
         for training in trainings:
             settings = _of_one_device(training_settings(params, training.stage, training.method))

@@ -160,8 +160,10 @@ def _estimate(plan: "Plan", pictures: int) -> "Estimate":
 
 
 def _measure(plan: "Plan", found: "Estimate") -> None:
+    from pipeline.processes import set_up
     from stages.paces import paces
 
+    set_up()  # as every stage does; steps take half the time
     taken, seconds = paces(plan.params, found.trainings), 0.0
     where = ", ".join(sorted({pace.device for pace in taken.values()}))
     print(f"\nmeasured here by a few steps of every phase ({where}):")
