@@ -222,6 +222,12 @@ def test_every_phase_of_every_system_is_timed_as_it_is_counted(name, project, mo
     assert all(pace.seconds > 0 and pace.memory_bytes == 0 for pace in taken.values())
 
 
+@pytest.mark.parametrize("steps", ["1", "3"])
+def test_trainings_of_hardly_a_step_are_timed_too(project, steps):
+    found = plan("quick", **SMALL, **{"adgan.width": "0.05", "pretrain.steps": steps, "finetune.steps": "0"}).params
+    assert list(paces.paces(found, estimate(found).trainings)) == [("pretrain@adgan", "train")]
+
+
 def test_measuring_goes_with_a_dry_run(project, capsys):
     assert commands.main(["use", "quick", "--measure"]) != 0
     assert "--measure goes with --dry-run" in capsys.readouterr().err
