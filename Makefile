@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro ray test check docs detectors questions ablations bench clean
+.PHONY: help setup repro ray test check docs detectors questions ablations bench gpu clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -54,6 +54,14 @@ bench: setup     ## the quick benchmarks: tables of ratios, on a quiet machine (
 	OMP_NUM_THREADS=1 python -m benchmarks.pack
 	OMP_NUM_THREADS=1 python -m benchmarks.loading
 	python -m benchmarks.detectors
+
+gpu: setup       ## what only a CUDA device can tell: its tests, step times, memory, waiting for pictures, hours
+	pytest -m gpu
+	for method in adgan pg2 spt dpig scagan; do \
+		python -m benchmarks.step_time --method $$method --device cuda --batch 4 --compile --steps 10 || exit; done
+	python -m benchmarks.training_memory
+	python -m benchmarks.loader_memory
+	posewright use deepfashion-adgan --dry-run --measure
 
 clean:           ## remove the environment and every cache, not the artifacts under DVC
 	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache site build *.egg-info

@@ -73,11 +73,11 @@ def _of_one_device(settings: TrainingSettings) -> TrainingSettings:
 
 
 def _seconds(run: Run, step: int, batch: Batch, bar: "tqdm[NoReturn]") -> float:
-    """Of a step, the mean of those taken from `step` on."""
-    run.step = step
+    """Of this step, which is taken several times."""
     for number in range(1 + _TIMED):
         if number == 1:
             began = _now(run)
+        run.step = step
         run.advance(batch)
         bar.update()
     return (_now(run) - began) / _TIMED

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from models import cost
 from models.cost import unbuilt
 from models.method import METHODS, build, method_class
 from models.settings import read_settings
@@ -209,13 +210,22 @@ def test_hours_follow_from_steps_that_were_taken(project, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_phase_of_every_system_is_timed_as_it_is_counted(name, project):
-    own = {f"{name}.width": "0.05", "methods": f"[{name}]", "pretrain.steps": "200", "finetune.steps": "60"}
+def test_every_phase_of_every_system_is_timed_as_it_is_counted(name, project, monkeypatch):
+    """At one moment of each phase, for time's sake."""
+    for module in (cost, paces):
+        monkeypatch.setattr(module, "sampled_steps", lambda count: [int(0.9 * count)])
+    own = {f"{name}.width": "0.05", "methods": f"[{name}]", "pretrain.steps": "200", "finetune.steps": "0"}
     found = plan("quick", **own, **SMALL).params
     trainings = estimate(found).trainings
     taken = paces.paces(found, trainings)
     assert set(taken) == {(training.name, phase) for training in trainings for phase in training.phases}
     assert all(pace.seconds > 0 and pace.memory_bytes == 0 for pace in taken.values())
+
+
+@pytest.mark.parametrize("steps", ["1", "3"])
+def test_trainings_of_hardly_a_step_are_timed_too(project, steps):
+    found = plan("quick", **SMALL, **{"adgan.width": "0.05", "pretrain.steps": steps, "finetune.steps": "0"}).params
+    assert list(paces.paces(found, estimate(found).trainings)) == [("pretrain@adgan", "train")]
 
 
 def test_measuring_goes_with_a_dry_run(project, capsys):

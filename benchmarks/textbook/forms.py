@@ -144,7 +144,7 @@ class _FullSpade(scagan_networks.Spade):
 class _TextbookScagan(scagan.Scagan):
     def train_step(self, batch: Batch, update: Any, at: Moment) -> dict[str, Tensor]:
         if self._likeness._trunk is None:
-            self._likeness._trunk = _whole_trunk()
+            self._likeness._trunk = _whole_trunk()  # moves to the device of what it looks at
         return super().train_step(batch, update, at)
 
     def _critic_loss(self, critic: torch.nn.Module, real: Tensor, fake: Tensor, seen: Tensor) -> Tensor:
@@ -177,7 +177,7 @@ class _AffineWarps(Warps):
 class _TextbookSpt(spt.Spt):
     def train_step(self, batch: Batch, update: Any, at: Moment) -> dict[str, Tensor]:
         if "_trunk" not in self.__dict__:
-            self.__dict__["_trunk"] = _whole_trunk()
+            self.__dict__["_trunk"] = _whole_trunk().to(batch.source.device)
         ours, spt.make_warps = spt.make_warps, lambda *args, **kwargs: _affine(ours(*args, **kwargs))
         try:
             return super().train_step(batch, update, at)
