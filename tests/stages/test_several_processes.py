@@ -102,7 +102,7 @@ def test_of_a_lost_process_the_other_says_so_in_one_line(launcher, make):
     ours = [line for line in told.splitlines() if line.startswith("error in pretrain@adgan: ")]
     assert len(ours) == 1, told
     assert re.search(
-        r"a process of the training was lost \(.+\); .*the same commands again|the launcher ended it", ours[0]
+        r"a process of the training was lost \(.+\); .*the same commands again|the launcher ended this process", ours[0]
     ), told
     assert "devices.py" not in told
     assert str(lost) in told, "the launcher names the first that failed"
